@@ -1,0 +1,44 @@
+# make demo: the whole workflow on simulated recordings.  make test: the tests.  make all: every data set in place.
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+GPUS ?= 1
+BIN := .venv/bin
+
+.PHONY: demo all test env docs lock clean
+
+demo: env
+	$(BIN)/snakemake all --cores $(CORES) --resources gpu=$(GPUS) --config runs=demo
+	@echo "Report: $(CURDIR)/results/report/index.html"
+
+all: env
+	$(BIN)/snakemake all --cores $(CORES) --resources gpu=$(GPUS)
+	@echo "Report: $(CURDIR)/results/report/index.html"
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+# What follows from the code: the settings' schema and page, and the README's picture.
+docs: env
+	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/picture.py
+
+env: .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "danet needs Python 3.11 or later; say which: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The pinned closure of what is installed now; torch without the local part of its version.
+lock:
+	( echo "# What a fresh machine installs: the whole closure of pyproject.toml, made by 'make lock'."; \
+	  $(BIN)/pip freeze --all --exclude-editable --exclude pip | sed 's/^\(torch==[^+]*\)+.*/\1/' ) > requirements.txt
+
+clean:
+	rm -rf .venv results logs .snakemake

@@ -1,0 +1,27 @@
+# Raw Kinect skeletons in, results/report/index.html out.
+#
+#     snakemake all --cores 8 --resources gpu=1
+#
+# The target comes first: --resources takes every word that follows it.
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/manifest.smk"
+include: "workflow/rules/parse.smk"
+include: "workflow/rules/denoise.smk"
+include: "workflow/rules/centre.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report/index.html",
+    localrule: True

@@ -1,0 +1,88 @@
+"""The state of a run after an epoch, to a file and back, so that an interrupted run goes on as if nothing was."""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from danet.model.danet import DANet
+from danet.model.weights import read_tensors, save_weights
+
+FILE = "state.safetensors"
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class State:
+    """All that changes from epoch to epoch. `history` has a row an epoch; those of a refit have no validation."""
+
+    model: DANet
+    mean: DANet  # the running mean of the weights, which is what is evaluated and kept
+    optimizer: torch.optim.Optimizer
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict] = field(default_factory=list)
+
+    def chosen_epoch(self, samples: int) -> dict:
+        """The last row whose validation accuracy is within one standard error of the highest.
+
+        The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984), here in favour of a
+        longer training: on few `samples` the highest accuracy is mostly luck.
+        """
+        checked = [row for row in self.history if row["validation_top1"] is not None]
+        highest = max(row["validation_top1"] for row in checked)
+        error = (highest * (1 - highest) / samples) ** 0.5
+        return [row for row in checked if row["validation_top1"] >= highest - error][-1]
+
+    def close_epoch(self, row: dict, samples: int) -> None:
+        """Adds an epoch to the history, and remembers the weights if it is the one to choose so far."""
+        self.history.append({"epoch": len(self.history) + 1, **row})
+        if self.chosen_epoch(samples) is self.history[-1]:
+            self.best = {key: value.detach().cpu().clone() for key, value in self.mean.state_dict().items()}
+
+    def start_over(self, fresh: "State") -> None:
+        """Takes an untrained network in place of the trained one; the history stays."""
+        self.model, self.mean, self.optimizer = fresh.model, fresh.mean, fresh.optimizer
+
+
+def keep(state: State, folder: Path, identity: dict) -> None:
+    """Writes the whole state. `identity` says which run it belongs to."""
+    tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
+    tensors |= {f"mean.{key}": value for key, value in state.mean.state_dict().items()}
+    tensors |= {f"best.{key}": value for key, value in state.best.items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
+    save_weights(folder / FILE, tensors, identity | {"history": state.history})
+
+
+def resume(state: State, folder: Path, identity: dict) -> None:
+    """Takes up what `keep` wrote, if it belongs to the very same run; else the run starts anew."""
+    if not (folder / FILE).exists():
+        return
+    tensors, about = read_tensors(folder / FILE)
+    history = about.pop("history")
+    if about != json.loads(json.dumps(identity)):
+        log.info("%s belongs to other settings, data or code: starting anew", folder)
+        return
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "best": {}, "optimizer": {}}
+    for key, value in tensors.items():
+        group, _, rest = key.partition(".")
+        groups[group][rest] = value
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in groups["optimizer"].items():
+        index, _, name = key.partition(".")
+        moments.setdefault(int(index), {})[name] = value
+    state.model.load_state_dict(groups["model"])
+    state.mean.load_state_dict(groups["mean"])
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
+    state.best, state.history = groups["best"], history
+    log.info("resuming after epoch %d", len(history))
+
+
+def forget(folder: Path) -> None:
+    """Removes the state of a run that has ended."""
+    (folder / FILE).unlink(missing_ok=True)
+    if folder.is_dir():
+        folder.rmdir()

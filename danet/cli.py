@@ -1,0 +1,179 @@
+"""The command line: raw files in, sequences, splits and labels out; one line and exit code 2 for what is wrong."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from danet.config import Prepare, Split, check
+from danet.datasets.catalogue import find_dataset
+from danet.errors import UserError
+from danet.files import written_whole
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="View-invariant action recognition from skeletons.",
+)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+DatasetName = Annotated[str, typer.Argument(help="ntu60, ntu120, uestc, nw_ucla or demo.")]
+
+
+@app.command("prepare")
+def prepare_command(
+    dataset: DatasetName,
+    raw: Annotated[Path, typer.Option(help="Folder of raw recordings, searched at any depth.")],
+    out: Annotated[Path, typer.Option(help="File to write the centred sequences to (HDF5).")],
+    jobs: Annotated[int, typer.Option(min=1, help="Files read at a time.")] = CORES,
+    timing: Annotated[
+        str, typer.Option(help="observed, or reference as in the scripts of SGN and CTR-GCN.")
+    ] = "observed",
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
+    keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Keep recordings of the same content.")] = False,
+) -> None:
+    """Turns raw recordings into centred sequences, and prints how many as JSON.
+
+    Example: danet prepare ntu60 --raw data/nturgbd_raw/nturgb+d_skeletons --out ntu60.h5
+    """
+    from danet.prepare.chain import prepare
+
+    settings = check(Prepare, {"timing": timing, "strict": strict, "drop_copies": not keep_copies}, "prepare")
+    print(json.dumps(prepare(find_dataset(dataset), raw, out, settings=settings, jobs=jobs)))
+
+
+@app.command("check")
+def check_command(
+    dataset: DatasetName,
+    folder: Annotated[Path, typer.Argument(help="Folder of raw recordings, searched at any depth.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Files read at a time.")] = CORES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every name.")] = False,
+) -> None:
+    """Looks at raw recordings before anything runs: missing, unexpected, damaged, twice, copied. Exit code 1 if any.
+
+    Example: danet check ntu60 data/nturgbd_raw/nturgb+d_skeletons
+    """
+    from danet.check import as_text, check_folder
+
+    report = check_folder(find_dataset(dataset), folder, jobs=jobs)
+    print(json.dumps(report) if as_json else as_text(report))
+    if not report["sound"]:
+        raise typer.Exit(1)
+
+
+@app.command("split")
+def split_command(
+    dataset: DatasetName,
+    protocol: Annotated[str, typer.Argument(help="cross_subject, cross_view, ... ; a fold as cross_view_1/front.")],
+    names: Annotated[Path, typer.Option(help="Text file of sample names, one a line.")],
+    out: Annotated[Path, typer.Option(help="File to write the parts to (Parquet: name, part).")],
+    validation_by: Annotated[str, typer.Option(help="subject or view: what is held out as a whole.")] = "subject",
+    validation_share: Annotated[float, typer.Option(help="Share of the training subjects or views held out.")] = 0.1,
+) -> None:
+    """Says which samples train, validate and test, from their names alone, and prints the counts as JSON.
+
+    Example: danet split ntu60 cross_view --names names.txt --out split.parquet
+    """
+    import pandas as pd
+
+    from danet.prepare.split import counts, split
+
+    chosen = find_dataset(dataset)
+    values = {"validation_by": validation_by, "validation_share": validation_share}
+    settings = check(Split, values, "split")
+    listed = _read_names(names)
+    tables = {fold: split(chosen, fold, listed, settings) for fold in chosen.folds(protocol)}
+    with written_whole(out) as partial:
+        pd.concat(table.assign(fold=fold) for fold, table in tables.items()).to_parquet(partial, index=False)
+    every = {fold: counts(table) for fold, table in tables.items()}
+    first = next(iter(every.values()))
+    print(json.dumps(first | {"folds": every} if len(every) > 1 else first))
+
+
+@app.command("predict")
+def predict_command(
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    file: Annotated[Path, typer.Argument(help="One raw recording: .skeleton, .json, .txt or .mat.")],
+    top: Annotated[int, typer.Option(min=1, help="How many actions to name.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Labels one raw recording, prepared as the training data were.
+
+    Example: danet predict results/ntu60/cross_view/danet/seed0/weights.safetensors S001C001P001R001A001.skeleton
+    """
+    from danet.predict import Predictor
+
+    predictions = Predictor(weights).predict(file, top)
+    if as_json:
+        print(json.dumps([{"file": str(file), "predictions": predictions}], indent=2, ensure_ascii=False))
+        return
+    print(file)
+    for prediction in predictions:
+        print(f"  {prediction['score']:7.1%}  {prediction['action']}")
+
+
+export_app = typer.Typer(no_args_is_help=True, help="Writes prepared sequences as the files of other projects.")
+app.add_typer(export_app, name="export")
+
+Centred = Annotated[Path, typer.Argument(help="What `danet prepare` wrote.")]
+ExportProtocol = Annotated[str, typer.Option(help="cross_subject, cross_view or cross_setup.")]
+
+
+@export_app.command("ctr-gcn")
+def export_ctr_gcn_command(
+    centred: Centred,
+    protocol: ExportProtocol,
+    out: Annotated[Path, typer.Option(help="The .npz to write: x_train, y_train, x_test, y_test.")],
+) -> None:
+    """Writes the .npz that CTR-GCN and SkateFormer train on, and prints the rows of each part as JSON.
+
+    Example: danet export ctr-gcn ntu60.h5 --protocol cross_view --out NTU60_CV.npz
+    """
+    from danet.export import export_ctr_gcn
+
+    print(json.dumps(export_ctr_gcn(centred, protocol, out)))
+
+
+@export_app.command("sgn")
+def export_sgn_command(
+    centred: Centred,
+    protocol: ExportProtocol,
+    out: Annotated[Path, typer.Option(help="The .h5 to write: x, y, valid_x, valid_y, test_x, test_y.")],
+) -> None:
+    """Writes the HDF5 file that SGN trains on, and prints the rows of each part as JSON.
+
+    Example: danet export sgn ntu60.h5 --protocol cross_view --out NTU_CV.h5
+    """
+    from danet.export import export_sgn
+
+    print(json.dumps(export_sgn(centred, protocol, out)))
+
+
+def _read_names(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: wanted a text file of sample names, found: {error}") from None
+
+
+def exit_code(command: Callable[[], object]) -> int:
+    """Runs a command: 0 when it ends well, 2 and one line on stderr when the user can put it right."""
+    try:
+        command()
+    except UserError as error:
+        print(f"danet: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def main() -> None:
+    """The `danet` command."""
+    logging.basicConfig(level=logging.WARNING, format="danet: %(message)s")
+    sys.exit(exit_code(app))

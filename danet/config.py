@@ -1,0 +1,209 @@
+"""The settings: every choice that can change a number in a table, typed, checked, and explained in one sentence."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from danet.errors import UserError
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a name that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def _multiple(checked: S, one: str, large: int, other: str, small: int) -> S:
+    if large % small:
+        raise ValueError(f"wanted '{one}' to be a multiple of '{other}', found {large} and {small}")
+    return checked
+
+
+class Simulate(Settings):
+    """The simulated recordings of the demo."""
+
+    seed: int = Field(1, description="Every recording follows from this seed and from its own name.")
+    performers: PositiveInt = Field(8, ge=2, description="People; limb lengths and style vary from one to the next.")
+    setups: PositiveInt = Field(2, description="Camera heights and distances; performers are spread over them.")
+    replications: PositiveInt = Field(2, le=2, description="Times each performer does each action.")
+    frames: PositiveInt = Field(60, ge=20, description="Mean length of a recording, at 30 frames a second.")
+
+
+class Prepare(Settings):
+    """From raw recordings to centred sequences; thresholds are those of the reference preparation (SGN, CTR-GCN)."""
+
+    timing: Literal["observed", "reference"] = Field(
+        "observed",
+        description="observed: every joint lies at the frame where it was seen; "
+        "reference: gaps collapse as in SGN's scripts.",
+    )
+    strict: bool = Field(
+        False, description="Stop at the first recording that cannot be read instead of setting it aside."
+    )
+    drop_copies: bool = Field(
+        True,
+        description="Set aside a recording that shows, joint for joint, the same as another whose name comes first.",
+    )
+    shortest_body: int = Field(11, ge=0, description="Bodies seen in this many frames or fewer are dropped.")
+    widest_spread: PositiveFloat = Field(
+        0.8, description="A frame is noisy if the body is wider than this share of its height."
+    )
+    noisy_share: float = Field(
+        0.69754, gt=0, le=1, description="Bodies with at least this share of noisy frames are dropped."
+    )
+
+
+class Split(Settings):
+    """The validation part, taken out of the training part; the test part is never touched."""
+
+    validation_by: Literal["subject", "view"] = Field("subject", description="What is held out as a whole.")
+    validation_share: float = Field(
+        0.1, gt=0, lt=1, description="Share of the training subjects or views held out, at least one."
+    )
+
+
+class Clips(Settings):
+    """How a sequence becomes the clip that the model sees."""
+
+    frames: PositiveInt = Field(
+        32, description="Frames of a clip, spread evenly over the part of the sequence it covers."
+    )
+    streams: tuple[Literal["joint", "bone", "joint_motion", "bone_motion"], ...] = Field(
+        ("joint", "bone", "joint_motion", "bone_motion"), min_length=1, description="What the channels of a clip hold."
+    )
+    face_camera: bool = Field(
+        True, description="Turn each sequence about the vertical so that hips and shoulders lie along x when it starts."
+    )
+    shortest_crop: float = Field(
+        0.6, gt=0, le=1, description="In training a clip covers at least this share of the sequence."
+    )
+    turn_degrees: float = Field(
+        20.0, ge=0, le=180, description="In training, a random turn about the vertical of up to this."
+    )
+    tilt_degrees: float = Field(
+        10.0, ge=0, le=90, description="In training, a random tilt about the two level axes of up to this."
+    )
+    scale: float = Field(0.1, ge=0, lt=1, description="In training, a random change of body size of up to this share.")
+    mirror: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="In training, the chance that left and right change places; 0 where actions have a side.",
+    )
+    jitter_metres: float = Field(0.0, ge=0, description="In training, normal noise on every joint.")
+
+
+class Model(Settings):
+    """The dual-attention network."""
+
+    width: PositiveInt = Field(64, description="Channels of a token.")
+    blocks: PositiveInt = Field(4, description="Self-attention blocks, each in space and then in time.")
+    heads: PositiveInt = Field(
+        4, description="Attention heads; half of them, rounded down, see only their own part or window."
+    )
+    stride: PositiveInt = Field(2, description="Frames that make one moment, the unit of attention in time.")
+    window: PositiveInt = Field(2, description="Local temporal heads see this many moments to either side.")
+    expansion: PositiveInt = Field(2, description="Width of the feed-forward layer, in multiples of `width`.")
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="Whole residual branches dropped, per clip, growing with depth."
+    )
+    relations: bool = Field(True, description="Learned terms for the relation of each pair of tokens.")
+    parts: bool = Field(True, description="Part tokens (torso, arms, legs) beside the joints.")
+    cross_attention: bool = Field(True, description="Attention between two views of one performance.")
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "Model":
+        return _multiple(self, "width", self.width, "heads", self.heads)
+
+
+class Train(Settings):
+    """The training loop."""
+
+    epochs: PositiveInt = Field(60, description="Passes over the training samples.")
+    refit: bool = Field(
+        False,
+        description="Train anew on training and validation part together, for as many epochs as were chosen.",
+    )
+    warmup_epochs: int = Field(5, ge=0, description="Epochs in which the learning rate rises from 0.")
+    batch_size: PositiveInt = Field(
+        32, description="Clips a step; with cross-attention, half of them partners of the others."
+    )
+    learning_rate: PositiveFloat = Field(
+        1e-3, description="Peak of AdamW's learning rate; it falls to 0 along a cosine."
+    )
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay, on matrices only.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
+    clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
+    map_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' attention maps.")
+    feature_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' features.")
+    averaging: float = Field(
+        0.99, ge=0, lt=1, description="Decay of the running mean of the weights; the mean is evaluated."
+    )
+
+
+class Run(Settings):
+    """All that shapes one run, for one data set."""
+
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="One run per seed; tables give mean and deviation.")
+    split: Split = Field(Split(), description="How the validation part is taken.")
+    clips: Clips = Field(Clips(), description="How a sequence becomes a clip.")
+    model: Model = Field(Model(), description="The network.")
+    train: Train = Field(Train(), description="The training loop.")
+
+    @model_validator(mode="after")
+    def _check_moments(self) -> "Run":
+        return _multiple(self, "frames", self.clips.frames, "stride", self.model.stride)
+
+
+class Config(Run):
+    """`config/config.yaml`: the settings of every run, and what a data set changes in them."""
+
+    runs: Literal["auto"] | str | tuple[str, ...] = Field(
+        "auto",
+        description="auto: every protocol whose raw data are in place, the demo when there are none; "
+        "or data sets (`nw_ucla`) and protocols (`ntu60/cross_view`) by name.",
+    )
+    data: str = Field("data", description="Folder in which the data sets lie.")
+    simulate: Simulate = Field(Simulate(), description="The demo's recordings.")
+    prepare: Prepare = Field(Prepare(), description="From raw recordings to centred sequences.")
+    datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo"], dict[str, Any]] = Field(
+        {}, description="What a data set changes: any of `seeds`, `split`, `clips`, `model`, `train`."
+    )
+
+    def run(self, dataset: str) -> Run:
+        """The settings of a data set's runs: the general ones, with what the data set changes laid over them."""
+        changes = {str(name): change for name, change in self.datasets.items()}
+        general = self.model_dump(include=set(Run.model_fields))
+        return check(Run, _overlaid(general, changes.get(dataset, {})), f"config: datasets.{dataset}")
+
+
+def check(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Checks `values` against `kind`. Errors: UserError, one line that names each wrong setting."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        wrong = (
+            f"'{'.'.join(map(str, item['loc']))}': "
+            + ("no such setting" if item["type"] == "extra_forbidden" else f"{item['msg']}, found {item['input']!r}")
+            for item in error.errors()
+        )
+        raise UserError(f"{where}: {'; '.join(wrong)}") from None
+
+
+def check_config(values: Mapping[str, Any]) -> Config:
+    """Checks a whole configuration, what each data set changes included."""
+    config = check(Config, values, "config")
+    for dataset in config.datasets:
+        config.run(dataset)
+    return config
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _overlaid(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

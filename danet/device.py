@@ -1,0 +1,28 @@
+"""The machine that the network runs on: CUDA when there is one, else the CPU with its memory and threads well used."""
+
+import ctypes
+import sys
+
+import torch
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of glibc's malloc.h
+LARGEST_INT = (1 << 31) - 1
+
+
+def pick_device(threads: int | None = None) -> torch.device:
+    """The device, with that many CPU threads."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    keep_freed_memory()
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what is freed: else each step gives its memory to the kernel and faults it in again."""
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, LARGEST_INT)
+        mallopt(M_TOP_PAD, 1 << 26)

@@ -1,0 +1,41 @@
+"""The errors a user can cause: one line each, naming file, place, wanted and found."""
+
+from dataclasses import asdict, dataclass
+
+
+class UserError(ValueError):
+    """Something the user can put right. The command line prints it in one line and exits with 2."""
+
+
+@dataclass
+class BadRecording(UserError):
+    """A raw file that cannot be read, and where.
+
+    Line and frame count from 1, body from 1 inside its frame; 0 where a place does not apply.
+    """
+
+    file: str
+    wanted: str
+    found: str
+    line: int = 0
+    frame: int = 0
+    body: int = 0
+
+    def __post_init__(self) -> None:
+        self.found = _printable(self.found)
+
+    def __str__(self) -> str:
+        places = [f"{key} {getattr(self, key)}" for key in ("line", "frame", "body") if getattr(self, key)]
+        return f"{', '.join([_printable(self.file), *places])}: wanted {self.wanted}, found {self.found}"
+
+    def __reduce__(self):  # so that it crosses from a worker process to its parent
+        return _rebuild, (asdict(self),)
+
+
+def _printable(text: str) -> str:
+    """The text on one line, with what a terminal would act on spelt out."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _rebuild(fields: dict) -> BadRecording:
+    return BadRecording(**fields)

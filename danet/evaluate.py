@@ -1,0 +1,95 @@
+"""Weights and sequences in, one row of scores per test sample and the accuracy out. The test part is read here only."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from danet.clips import Batch, Sequences, load_sequences
+from danet.config import Clips
+from danet.datasets.catalogue import find_dataset
+from danet.device import pick_device
+from danet.files import read_json, write_json, written_whole
+from danet.model.danet import DANet
+from danet.model.weights import load_model
+from danet.prepare.split import copies_of_training
+from danet.store import open_records
+
+EVALUATION_BATCH = 64
+log = logging.getLogger(__name__)
+
+
+def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int]:
+    """A batch as the arguments of the network."""
+    channels, joints, owner = (
+        torch.from_numpy(array).to(device, non_blocking=True) for array in (batch.channels, batch.joints, batch.owner)
+    )
+    return channels, joints, owner, batch.samples
+
+
+@torch.inference_mode()
+def logits_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
+    """(B, actions) float32 for the samples, each seen once, whole and unchanged."""
+    model.eval()
+    batches = np.split(samples, range(EVALUATION_BATCH, len(samples), EVALUATION_BATCH))
+    return np.concatenate([model(*as_tensors(sequences.cut(b, None), device)).logits.cpu().numpy() for b in batches])
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """The share of samples whose label is among the k highest scores; scores (B, actions)."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Path, metrics: Path) -> None:
+    """The evaluate stage: writes `scores` (a row per test sample) and `metrics` of one run."""
+    model, about = load_model(weights)
+    device = pick_device()
+    parts = pd.read_parquet(split)
+    part_of = dict(zip(parts["name"], parts["part"], strict=True))
+    names = {name for name, part in part_of.items() if part == "test"}
+    with open_records(centred, "centred") as records:
+        copies = copies_of_training(records, part_of)
+    dataset = find_dataset(about["dataset"])
+    segments = dataset.protocol(about["protocol"]).segments
+    sequences, _, _ = load_sequences(centred, names, Clips.model_validate(about["clips"]), segments)
+    labels = np.array([dataset.sample(name).action for name in sequences.names])
+    chances = probabilities(logits_of(model.to(device), sequences, np.arange(len(sequences)), device))
+    table = pa.table(
+        {
+            "name": sequences.names,
+            "segment": np.arange(len(sequences)) % segments,
+            "label": labels,
+            "prediction": chances.argmax(axis=1),
+            "scores": pa.array(list(chances), pa.list_(pa.float32())),
+        }
+    )
+    with written_whole(scores) as partial:
+        pq.write_table(table, partial)
+    trained = read_json(run)
+    right = chances.argmax(axis=1) == labels
+    new = np.array([name not in copies for name in sequences.names])
+    result = {
+        **{key: about[key] for key in ("dataset", "protocol", "seed", "simulated")},
+        "method": "danet",
+        "top1": top_k(chances, labels, 1),
+        "top5": top_k(chances, labels, 5),
+        "samples": len(labels),
+        "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
+        "copies_of_training": int((~new).sum()),
+        "top1_without_copies": float(right[new].mean()) if new.any() else None,
+        **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
+    }
+    log.info("%s", result)
+    write_json(metrics, result)

@@ -1,0 +1,136 @@
+"""DANet: clips of one view, or of two views of one performance, in; logits and attention maps out.
+
+Read from top to bottom: tokens, blocks of relation-aware self-attention, cross-attention between views, one label.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from danet.config import Model
+from danet.model.attention import CrossAttention, SpatialAttention, TemporalAttention, pair_geometry
+from danet.skeleton import Layout
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network says of B samples.
+
+    `logits` (B, actions); `features` (B, 4 D); `joint_map` (B, L) and `moment_map` (B, T): the share of the
+    cross-attention that each token and each moment (some frames, see `stride`) receives, each row summing to 1.
+    """
+
+    logits: Tensor
+    features: Tensor
+    joint_map: Tensor
+    moment_map: Tensor
+
+
+View = tuple[Tensor, Tensor]  # what a view is encoded to: tokens in space (B, L, D) and in time (B, T, D)
+
+
+class Block(nn.Module):
+    """Self-attention in space, then in time, then a feed-forward layer; each a residual branch after a LayerNorm."""
+
+    def __init__(self, *, settings: Model, layout: Layout, moments: int, dropped: float):
+        super().__init__()
+        width, heads, relations = settings.width, settings.heads, settings.relations
+        self.dropped = dropped
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.space = SpatialAttention(
+            width=width, heads=heads, layout=layout, parts=settings.parts, relations=relations
+        )
+        self.time = TemporalAttention(
+            width=width, heads=heads, moments=moments, window=settings.window, relations=relations
+        )
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, settings.expansion * width), nn.GELU(), nn.Linear(settings.expansion * width, width)
+        )
+
+    def forward(self, tokens: Tensor, geometry: Tensor) -> Tensor:
+        """(K, T, L, D) to (K, T, L, D)."""
+        tokens = tokens + self._drop(self.space(self.norms[0](tokens), geometry)[0])
+        tokens = tokens + self._drop(self.time(self.norms[1](tokens))[0])
+        return tokens + self._drop(self.feed_forward(self.norms[2](tokens)))
+
+    def _drop(self, branch: Tensor) -> Tensor:
+        """Stochastic depth (Huang et al., ECCV 2016): in training the whole branch of a clip is left out at times."""
+        if not self.training or self.dropped == 0:
+            return branch
+        kept = torch.rand(len(branch), device=branch.device) >= self.dropped
+        return branch * (kept / (1 - self.dropped)).to(branch.dtype)[:, None, None, None]
+
+
+class DANet(nn.Module):
+    """The dual-attention network for one joint layout, one clip length and one list of actions."""
+
+    membership: Tensor
+    channel_scale: Tensor
+
+    def __init__(self, *, settings: Model, layout: Layout, frames: int, channels: int, actions: int):
+        super().__init__()
+        self.settings, self.layout = settings, layout
+        moments = frames // settings.stride
+        width, tokens = settings.width, layout.size + settings.parts * len(layout.parts)
+        membership = torch.zeros(len(layout.parts), layout.size)
+        for row, members in enumerate(layout.parts.values()):
+            membership[row, list(members)] = 1 / len(members)
+        self.register_buffer("membership", membership, persistent=False)  # (P, V), rows sum to 1
+        self.register_buffer("channel_scale", torch.ones(channels))  # what `channels` is divided by, set from the data
+        self.embed = nn.Sequential(nn.Linear(settings.stride * channels, width), nn.GELU(), nn.Linear(width, width))
+        self.token_embedding = nn.Parameter(torch.randn(tokens, width) * 0.02)
+        self.time_embedding = nn.Parameter(torch.randn(moments, width) * 0.02)
+        last = max(1, settings.blocks - 1)
+        self.blocks = nn.ModuleList(
+            Block(settings=settings, layout=layout, moments=moments, dropped=settings.dropout * index / last)
+            for index in range(settings.blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        if settings.cross_attention:
+            self.cross_space = CrossAttention(width=width, heads=settings.heads)
+            self.cross_time = CrossAttention(width=width, heads=settings.heads)
+        self.label = nn.Linear(4 * width, actions)
+
+    def encode(self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int) -> View:
+        """Each sample by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to its tokens."""
+        stride = self.settings.stride
+        moments = (channels / self.channel_scale).unflatten(1, (-1, stride)).transpose(2, 3).flatten(3)
+        tokens = self.embed(moments)  # (K, T, V, D)
+        places = joints.unflatten(1, (-1, stride)).mean(dim=2)
+        if self.settings.parts:
+            tokens = torch.cat([tokens, self.membership @ tokens], dim=2)  # (K, T, L, D)
+            places = torch.cat([places, self.membership @ places], dim=2)
+        tokens = tokens + self.token_embedding + self.time_embedding[:, None]
+        geometry = pair_geometry(places)
+        for block in self.blocks:
+            tokens = block(tokens, geometry)
+        tokens = self.norm(tokens)  # (K, T, L, D)
+        return _mean_by(owner, tokens.mean(dim=1), samples), _mean_by(owner, tokens.mean(dim=2), samples)
+
+    def relate(self, own: View, other: View) -> Output:
+        """One view in the light of another (or of itself): cross-attention in space and in time, then the label."""
+        (own_space, own_time), (other_space, other_time) = own, other
+        if self.settings.cross_attention:
+            own_space, space_map = self.cross_space(own_space, other_space)
+            own_time, time_map = self.cross_time(own_time, other_time)
+            joint_map, moment_map = space_map.mean(dim=(1, 2)), time_map.mean(dim=(1, 2))
+        else:
+            joint_map, moment_map = (part.norm(dim=-1) for part in own)
+            joint_map, moment_map = (part / part.sum(dim=1, keepdim=True) for part in (joint_map, moment_map))
+        features = torch.cat(
+            [pooled for tokens in (own_space, own_time) for pooled in (tokens.mean(1), tokens.amax(1))], 1
+        )
+        return Output(self.label(features), features, joint_map, moment_map)
+
+    def forward(self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int) -> Output:
+        """One view: what is asked of it at test."""
+        own = self.encode(channels, joints, owner, samples)
+        return self.relate(own, own)
+
+
+def _mean_by(owner: Tensor, values: Tensor, samples: int) -> Tensor:
+    """(K, ...) to (B, ...): the mean over the actors of each sample."""
+    total = values.new_zeros(samples, *values.shape[1:]).index_add_(0, owner, values)
+    actors = torch.bincount(owner, minlength=samples).to(values.dtype)
+    return total / actors.view(-1, *[1] * (values.ndim - 1))

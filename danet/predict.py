@@ -1,0 +1,68 @@
+"""Weights and one raw recording in, its most likely actions out, by way of the very functions that prepare training."""
+
+from pathlib import Path
+
+import numpy as np
+
+from danet.clips import Sequences
+from danet.config import Clips, Prepare
+from danet.datasets.catalogue import DATASETS
+from danet.datasets.dataset import Dataset
+from danet.device import pick_device
+from danet.errors import UserError
+from danet.evaluate import logits_of, probabilities
+from danet.model.danet import DANet
+from danet.model.weights import load_model
+from danet.prepare.centre import centre
+from danet.prepare.denoise import denoise
+from danet.prepare.parse import read_recording
+from danet.recording import Sequence
+from danet.skeleton import LAYOUTS
+
+
+class Predictor:
+    """A trained network with the preparation that it was trained on."""
+
+    def __init__(self, weights: Path):
+        self.device = pick_device()
+        model, self.about = load_model(weights)
+        self.model: DANet = model.to(self.device)
+        self.clips = Clips.model_validate(self.about["clips"])
+        self.prepare = Prepare.model_validate(self.about["prepare"])
+        self.layout = LAYOUTS[self.about["layout"]]
+
+    def scores(self, file: Path) -> np.ndarray:
+        """(actions,) probabilities of one raw file. Errors: UserError when it cannot be read or shows nobody."""
+        sequence = self._sequence(file)
+        sequences = Sequences([sequence], self.layout, self.clips)
+        return probabilities(logits_of(self.model, sequences, np.array([0]), self.device))[0]
+
+    def predict(self, file: Path, top: int) -> list[dict[str, str | float]]:
+        """The `top` most likely actions of one raw file, the likeliest first, with their scores."""
+        scores = self.scores(file)
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
+
+    def _sequence(self, file: Path) -> Sequence:
+        dataset = self._reader(file)
+        sequence, audit = denoise(read_recording(dataset, file.stem, str(file)), self.prepare)
+        if sequence is None:
+            shortest = self.prepare.shortest_body
+            raise UserError(
+                f"{file}: wanted a body in more than {shortest} frames, found none of {audit['ids']} to be one"
+            )
+        return centre(sequence, self.layout.origin, self.prepare.timing)
+
+    def _reader(self, file: Path) -> Dataset:
+        """The data set that reads such a file: the one trained on, or another whose joints are the same."""
+        trained_on = DATASETS[self.about["dataset"]]
+        able = [trained_on, *DATASETS.values()]
+        by_suffix = [dataset for dataset in able if file.suffix in dataset.suffixes]
+        if not by_suffix:
+            wanted = ", ".join(sorted({suffix for dataset in able for suffix in dataset.suffixes}))
+            raise UserError(f"{file}: wanted a file that ends in {wanted}, found '{file.suffix}'")
+        for dataset in by_suffix:
+            if dataset.layout.name == self.layout.name:
+                return dataset
+        found = f"{by_suffix[0].layout.name} ({by_suffix[0].layout.size} joints)"
+        raise UserError(f"{file}: wanted the joints of {self.layout.name} ({self.layout.size}), found {found}")

@@ -1,0 +1,1 @@
+"""The stages of preparation, one file each: arrays in, arrays out."""

@@ -1,0 +1,114 @@
+"""Groups of runs in; figures out, one function each: SVG text. Their numbers are the tables of the same names."""
+
+import textwrap
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from danet.report import tables
+from danet.report.collect import Group
+from danet.report.drawing import INK, style, to_svg
+
+BLUE = "#2f78c4"  # both legible on white and on near-black
+ORANGE = "#c8701f"
+CELL = "#1f62b0"
+NUMBERED = 20  # up to this many actions a cell shows its number
+FAINTEST_PERCENT = 0.5  # cells below are not drawn: nobody could see them
+WHITE_TEXT_FROM = 70  # percent; lighter cells bear the page's own ink
+LONGEST_NAME = 42  # letters
+MEASURES = {"loss": ("train_loss", "validation_loss"), "accuracy": ("train_top1_percent", "validation_top1_percent")}
+
+
+def heading(group: Group, what: str, width: int = 100) -> str:
+    """A figure's title: what it shows, of which protocol, and whether the recordings are simulated."""
+    label = "SIMULATED recordings" if group.simulated else "real recordings"
+    title = textwrap.fill(group.title, width)
+    return f"{what} - {label}\n{title}"
+
+
+def confusion(group: Group) -> str:
+    """The confusion matrix: rows are actions and add to 100 percent, columns are what they were taken for."""
+    table = tables.confusion(group)
+    drawn = table[(table["count"] > 0) & (table["share_percent"] >= FAINTEST_PERCENT)]
+    size = len(group.actions)
+    numbered = size <= NUMBERED
+    cell = 0.4 if numbered else 0.155  # inches
+    names = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..." for name in group.actions]
+    tooltips = {}
+    with style():
+        figure = Figure(figsize=(size * cell, size * cell))
+        axes = figure.add_axes((0, 0, 1, 1))
+        for row in drawn.itertuples():
+            key = f"cell-{row.label}-{row.prediction}"
+            corner = (row.prediction - 0.5, row.label - 0.5)
+            alpha = row.share_percent / 100
+            axes.add_patch(Rectangle(corner, 1, 1, color=CELL, alpha=alpha, linewidth=0, clip_on=False, gid=key))
+            of = round(100 * row.count / row.share_percent)
+            tooltips[key] = (
+                f"{row.action} taken for {row.predicted_action}: {row.count} of {of} ({row.share_percent:.1f} %)"
+            )
+            if numbered:
+                ink = "#ffffff" if row.share_percent >= WHITE_TEXT_FROM else INK
+                number = f"{row.share_percent:.1f}"
+                axes.text(row.prediction, row.label, number, color=ink, size=7, ha="center", va="center")
+        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal", xlabel="taken for", ylabel="action")
+        letter = 8 if numbered else 6.5
+        axes.set_xticks(range(size), names, rotation=90, rotation_mode="anchor", ha="right", va="center", size=letter)
+        axes.set_yticks(range(size), names, size=letter)
+        axes.tick_params(length=0, pad=4)
+        for boundary in range(size + 1):
+            for line in (axes.axvline, axes.axhline):
+                line(boundary - 0.5, color=INK, alpha=0.09, linewidth=0.5, clip_on=False)
+        axes.spines[:].set_visible(False)
+        axes.set_title(heading(group, "Confusion of actions, percent of each row", 60), pad=10)
+        return to_svg(figure, f"{group.slug}--confusion", tooltips)
+
+
+def curves(group: Group, measure: str) -> str:
+    """Loss or accuracy per epoch, training and validation, one line per seed; a ring marks the chosen epoch."""
+    table = tables.curves(group)
+    train, validation = MEASURES[measure]
+    with style():
+        figure = Figure(figsize=(4.9, 3.1))
+        axes = figure.add_subplot()
+        for column, color, name, dashes in (
+            (train, ORANGE, "training", (4, 1.5)),
+            (validation, BLUE, "validation", ()),
+        ):
+            label: str | None = name
+            for _, run in table.dropna(subset=column).groupby("seed"):
+                look = {"marker": "."} if len(run) == 1 else {"dashes": dashes}
+                axes.plot(run["epoch"], run[column], color=color, linewidth=1.2, alpha=0.85, label=label, **look)
+                label = None
+        marked = validation if table[validation].notna().any() else train
+        chosen = table[table["chosen"]].dropna(subset=marked)
+        if len(chosen):
+            axes.plot(
+                chosen["epoch"], chosen[marked], "o", color=INK, fillstyle="none", markersize=6, label="chosen epoch"
+            )
+        axes.set(xlabel="epoch", ylabel="loss" if measure == "loss" else "top-1 accuracy, %")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        axes.set_ylim(bottom=0, top=None if measure == "loss" else 102)
+        axes.grid(axis="y")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best", fontsize=8)
+        axes.set_title(heading(group, f"{measure.capitalize()}, n = {len(group.runs)}", 48), pad=10)
+        return to_svg(figure, f"{group.slug}--{measure}")
+
+
+def by_view(group: Group, table: pd.DataFrame) -> str:
+    """Accuracy by view of the test samples: mean over seeds, with one deviation to either side when there is one."""
+    with style():
+        figure = Figure(figsize=(4.9, 0.75 + 0.32 * len(table)))
+        axes = figure.add_subplot()
+        places = range(len(table))
+        spread = table["top1_deviation_percent"].fillna(0)
+        axes.hlines(places, table["top1_mean_percent"] - spread, table["top1_mean_percent"] + spread, color=BLUE)
+        axes.plot(table["top1_mean_percent"], places, "o", color=BLUE, markersize=5)
+        axes.set_yticks(places, [f"{row.view} ({row.samples:,})" for row in table.itertuples()])
+        axes.set(xlabel="top-1 accuracy, %", ylabel="view (samples)", xlim=(0, 102), ylim=(len(table) - 0.5, -0.5))
+        axes.grid(axis="x")
+        axes.set_title(heading(group, f"Accuracy by view, n = {len(group.runs)}", 48), pad=10)
+        return to_svg(figure, f"{group.slug}--by-view")

@@ -1,0 +1,249 @@
+"""Groups and preparations in; the sections of the page out, as plain dicts for the template.
+
+Each function also adds the files that lie beside the page (path below its folder: text) to `files`.
+"""
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+from markupsafe import Markup
+
+from danet.datasets.catalogue import DATASETS
+from danet.report import dropped, figures, tables
+from danet.report.collect import Group, Preparation, Run
+from danet.report.drawing import inlined, width_pixels
+from danet.report.present import Column, Table, present
+
+Files = dict[str, str]
+
+CAPTIONS = {"real": "Real recordings", "simulated": "SIMULATED recordings - not a result about people"}
+MOST_SET_ASIDE = 200
+MOST_PAIRS = 25
+DATASET = Column("title", "Data set")
+PROTOCOL = Column("protocol", "Protocol", "code")
+TOP1 = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent")
+TOP1_BAR = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent", bar=True)
+SAMPLES = Column("samples", "Samples", "integer")
+ACCURACY = (
+    DATASET,
+    PROTOCOL,
+    TOP1,
+    Column("top5_mean_percent", "Top-5 %", "percent", deviation="top5_deviation_percent"),
+    Column("seeds", "n (seeds)", "integer"),
+    SAMPLES,
+    Column("parameters", "Parameters", "integer"),
+    Column("seconds_mean", "Training time", "seconds"),
+    Column("validation_top1_mean_percent", "Validation top-1 %", "percent"),
+    Column("epoch_chosen_by", "Epoch chosen by"),
+)
+COMPARED = (
+    Column("method", "Method"),
+    Column("year", "Year", "number"),
+    Column("models_fused", "Models", "integer"),
+    Column("top1_percent", "Top-1 %", "percent", deviation="top1_deviation_percent"),
+    Column("difference_points", "DANet minus it", "points"),
+    Column("parameters_millions", "Parameters, millions", "decimal"),
+    Column("gflops", "GFLOPs", "decimal"),
+    Column("read_in", "Read in"),
+)
+PER_ACTION = (
+    Column("action", "Action"),
+    SAMPLES,
+    TOP1_BAR,
+    Column("most_taken_for", "Mostly taken for"),
+    Column("taken_for_percent", "% of its samples", "percent"),
+)
+CONFUSED = (
+    Column("action", "Action"),
+    Column("predicted_action", "Taken for"),
+    Column("count", "Times", "integer"),
+    Column("share_percent", "% of its samples", "percent", bar=True),
+)
+RUNS = (
+    DATASET,
+    PROTOCOL,
+    Column("seed", "Seed", "number"),
+    Column("top1_percent", "Top-1 %", "percent"),
+    Column("top5_percent", "Top-5 %", "percent"),
+    Column("epoch", "Epoch", "number"),
+    Column("validation_top1_percent", "Validation top-1 %", "percent"),
+    Column("train_samples", "Train", "integer"),
+    Column("validation_samples", "Validation", "integer"),
+    Column("test_samples", "Test", "integer"),
+    Column("seconds", "Training time", "seconds"),
+    Column("device", "Device"),
+)
+SET_ASIDE = (
+    Column("name", "Sample", "code"),
+    Column("reason", "Reason"),
+    Column("place", "Place"),
+    Column("wanted", "Wanted"),
+    Column("found", "Found"),
+)
+AUDIT = (
+    Column("action_name", "Action"),
+    Column("people", "People", "integer"),
+    Column("samples", "Samples", "integer"),
+    Column("frames", "Frames", "integer"),
+    Column("lost_frames", "Lost frames", "integer"),
+    Column("ids", "Bodies seen", "integer"),
+    Column("kept", "Kept", "integer"),
+    Column("dropped_short", "Too short", "integer"),
+    Column("dropped_noisy", "Too noisy", "integer"),
+    Column("dropped_overlap", "No room", "integer"),
+    Column("gaps", "Gap frames", "integer"),
+    Column("retimed", "Retimed by reference", "integer"),
+    Column("nobody", "Nobody left", "integer"),
+    Column("unexpected_second", "One person, two kept", "integer"),
+    Column("missing_second", "Two people, fewer kept", "integer"),
+)
+UNEXPECTED = (
+    Column("name", "Sample", "code"),
+    Column("action_name", "Action"),
+    Column("people", "People", "integer"),
+    Column("ids", "Bodies seen", "integer"),
+    Column("actors", "Actors kept", "integer"),
+)
+
+
+def keep(files: Files, name: str, frame: pd.DataFrame) -> str:
+    """Adds a table as a CSV file and returns its path below the page's folder."""
+    path = f"tables/{name}.csv"
+    files[path] = frame.to_csv(index=False, lineterminator="\n")
+    return path
+
+
+def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> dict:
+    """Accuracy of real and of simulated protocols, apart, and the real ones among the published figures."""
+    table = tables.accuracy(groups)
+    csv = keep(files, "accuracy", table)
+    section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": []}
+    for kind, caption in (
+        ("real", "Real recordings"),
+        ("simulated", "SIMULATED recordings - not a result about people"),
+    ):
+        own = table[table["simulated"] == (kind == "simulated")] if len(table) else table
+        if len(own):
+            section[kind] = present(own, ACCURACY, caption=caption, csv=csv)
+    for group in groups:
+        frame = tables.compared(group, published)
+        if len(frame):
+            frame = frame.assign(ours=frame["year"].isna())
+            csv = keep(files, f"{group.slug}--published", frame.drop(columns="ours"))
+            section["compared"].append(present(frame, COMPARED, caption=group.title, csv=csv, mark="ours"))
+        elif not group.simulated:
+            section["without_figures"].append(group.title)
+    return section
+
+
+def group_section(group: Group, files: Files) -> dict:
+    """Figures and tables of one protocol."""
+    about = DATASETS[group.dataset].protocols.get(group.protocol) if group.dataset in DATASETS else None
+    confusion = keep(files, f"{group.slug}--confusion", tables.confusion(group))
+    curves = keep(files, f"{group.slug}--curves", tables.curves(group))
+    drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}
+    by_factor = {}
+    for factor in tables.FACTORS:
+        frame = tables.by_factor(group, factor)
+        if frame is None:
+            continue
+        csv = keep(files, f"{group.slug}--by-{factor}", frame)
+        columns = (Column(factor, factor.capitalize(), "text" if factor == "view" else "number"), SAMPLES, TOP1_BAR)
+        by_factor[factor] = present(frame, columns, caption=f"Accuracy by {factor}", csv=csv)
+        if factor == "view" and len(frame) > 1:
+            drawn["by-view"] = (figures.by_view(group, frame), csv)
+    pairs = tables.confused(group)
+    csv = keep(files, f"{group.slug}--confused-pairs", pairs)
+    confused = present(pairs, CONFUSED, caption="Most confused pairs", csv=csv, most=MOST_PAIRS)
+    actions = tables.per_action(group)
+    csv = keep(files, f"{group.slug}--per-action", actions)
+    return {
+        "id": group.slug,
+        "title": group.title,
+        "about": about.about[:1].upper() + about.about[1:] if about else "",
+        "simulated": group.simulated,
+        "seeds": len(group.runs),
+        "samples": group.runs[0].metrics.samples,
+        "accuracy": tables.accuracy([group]).iloc[0],
+        "differing": group.differing,
+        "copies": group.runs[0].metrics.copies_of_training,
+        "top1_without_copies": group.top1_without_copies,
+        "validated": all(run.metrics.validation_top1 is not None for run in group.runs),
+        "small": [figure(group, name, *drawn[name], files) for name in drawn],
+        "confusion": figure(group, "confusion", figures.confusion(group), confusion, files),
+        "per_action": present(actions, PER_ACTION, caption="Accuracy by action", csv=csv),
+        "confused": confused,
+        "by_factor": by_factor,
+    }
+
+
+def figure(group: Group, name: str, svg: str, csv: str, files: Files) -> dict:
+    """Adds a figure as a file and returns it for the page."""
+    path = f"figures/{group.slug}--{name}.svg"
+    files[path] = svg
+    label = f"{name.replace('-', ' ')}, {group.title}, {'SIMULATED' if group.simulated else 'real'} recordings"
+    return {"name": name, "svg": Markup(inlined(svg, label)), "path": path, "csv": csv, "width": width_pixels(svg)}
+
+
+def preparation_section(preparation: Preparation, files: Files) -> dict:
+    """What was set aside and dropped from one data set."""
+    name = preparation.dataset
+    counts = dropped.reasons(preparation)
+    csv = keep(files, f"{name}--set-aside-reasons", counts)
+    columns = (Column("reason", "Reason"), Column("recordings", "Recordings", "integer"))
+    reasons = present(counts, columns, caption="Set aside, by reason", csv=csv, totals=("recordings",))
+    aside = dropped.set_aside(preparation)
+    csv = keep(files, f"{name}--set-aside", aside)
+    listed = present(aside, SET_ASIDE, caption="Recordings set aside", csv=csv, most=MOST_SET_ASIDE)
+    audit = dropped.audit(preparation)
+    csv = keep(files, f"{name}--audit-by-action", audit)
+    counted = [column.key for column in AUDIT if column.kind == "integer" and column.key != "people"]
+    totals: Table = present(audit, AUDIT, caption="Bodies kept and dropped, by action", csv=csv, totals=counted)
+    odd = dropped.unexpected(preparation)
+    csv = keep(files, f"{name}--unexpected-actors", odd)
+    caption = "Samples with more or fewer actors than their action has people"
+    unexpected = present(odd, UNEXPECTED, caption=caption, csv=csv, most=MOST_SET_ASIDE)
+    return {
+        "id": f"{name}--preparation",
+        "title": preparation.title,
+        "simulated": preparation.simulated,
+        "prepared": len(preparation.audit),
+        "set_aside": len(preparation.set_aside),
+        "reasons": reasons,
+        "listed": listed,
+        "audit": totals,
+        "retimed": int((preparation.audit["shifted"] > 0).sum()),
+        "unexpected": unexpected,
+    }
+
+
+def reproduce(groups: Sequence[Group], files: Files) -> dict:
+    """The table of all runs, and for each what it takes to run it again."""
+    table = tables.runs(groups)
+    csv = keep(files, "runs", table)
+    runs = [_again(group, run) for group in groups for run in group.runs]
+    return {"table": present(table, RUNS, caption="All runs", csv=csv) if len(table) else None, "runs": runs}
+
+
+def _again(group: Group, run: Run) -> dict:
+    metrics, about = run.metrics, run.about
+    target = f"results/{metrics.dataset}/{metrics.protocol}/{metrics.method}/seed{metrics.seed}/metrics.json"
+    dirty = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[about.git.dirty]
+    facts = {
+        "Commit": f"{about.git.commit}, {dirty}" if about.git.commit else "not known",
+        "Seed": str(metrics.seed),
+        "Data hash": about.data_hash,
+        "Device": about.device,
+        "Layout": about.layout,
+        "Samples": ", ".join(f"{part} {count:,}" for part, count in about.counts.items()),
+        "Versions": ", ".join(f"{name} {version}" for name, version in sorted(about.versions.items())),
+    }
+    return {
+        "title": f"{group.title}, seed {metrics.seed}",
+        "simulated": metrics.simulated,
+        "command": f"snakemake {target} --cores 2",
+        "facts": facts,
+        "settings": json.dumps(about.settings, indent=2, ensure_ascii=False),
+        "code": about.code,
+    }

@@ -1,0 +1,216 @@
+"""Groups of runs and preparations in; tables out, one function each. Accuracies in percent, deviations with n - 1.
+
+Every table has a column `simulated`; a deviation is NaN where there is one seed only.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from danet.errors import UserError
+from danet.report.collect import HISTORY, VALIDATION, Group
+
+FACTORS = ("view", "subject", "setup")
+SHARES = ("train_top1", "validation_top1")
+
+
+def runs(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row per run: its accuracies, what chose its epoch, and where it comes from."""
+    rows = []
+    for group in groups:
+        for run in group.runs:
+            metrics, about = run.metrics, run.about
+            validation = np.nan if metrics.validation_top1 is None else 100 * metrics.validation_top1
+            row = {
+                "dataset": metrics.dataset,
+                "title": about.title,
+                "protocol": metrics.protocol,
+                "method": metrics.method,
+                "seed": metrics.seed,
+                "top1_percent": 100 * metrics.top1,
+                "top5_percent": 100 * metrics.top5,
+                "validation_top1_percent": validation,
+                "epoch": metrics.epoch,
+                "samples": metrics.samples,
+                **{f"{part}_samples": about.counts.get(part) for part in ("train", "validation", "test")},
+                "parameters": metrics.parameters,
+                "seconds": metrics.seconds,
+                "device": about.device,
+                "commit": about.git.commit,
+                "uncommitted_changes": about.git.dirty,
+                "data_hash": about.data_hash,
+                "simulated": metrics.simulated,
+            }
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row per protocol, mean and deviation over its seeds; then one for the folds of a protocol taken together."""
+    rows: list[dict | None] = [_over_seeds(runs([group])) for group in groups]
+    families: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        family, _, fold = group.protocol.partition("/")
+        if fold:
+            families.setdefault((group.dataset, family), []).append(group)
+    rows += [_over_folds(runs(family)) for family in families.values() if len(family) > 1]
+    table = pd.DataFrame([row for row in rows if row is not None])
+    return (
+        table.sort_values(["simulated", "dataset", "protocol"], kind="stable", ignore_index=True)
+        if len(table)
+        else table
+    )
+
+
+def _over_seeds(own: pd.DataFrame) -> dict:
+    first = own.iloc[0]
+    validated = int(own["validation_top1_percent"].notna().sum())
+    chosen = {0: "not validation", len(own): "validation"}.get(validated, f"validation in {validated} of {len(own)}")
+    return {
+        **first[["dataset", "title", "protocol", "method"]],
+        "seeds": len(own),
+        "top1_mean_percent": own["top1_percent"].mean(),
+        "top1_deviation_percent": own["top1_percent"].std(ddof=1),
+        "top5_mean_percent": own["top5_percent"].mean(),
+        "top5_deviation_percent": own["top5_percent"].std(ddof=1),
+        "validation_top1_mean_percent": own["validation_top1_percent"].mean(),
+        "samples": int(first["samples"]),
+        "parameters": int(first["parameters"]),
+        "seconds_mean": own["seconds"].mean(),
+        "epoch_chosen_by": chosen,
+        "simulated": bool(first["simulated"]),
+    }
+
+
+def _over_folds(own: pd.DataFrame) -> dict | None:
+    """The folds' mean for each seed that has them all, then mean and deviation over those seeds; None without one."""
+    folds = own["protocol"].nunique()
+    complete = own.groupby("seed").filter(lambda seed: len(seed) == folds)
+    if not len(complete):
+        return None
+    numbers = ["top1_percent", "top5_percent", "validation_top1_percent", "seconds", "parameters"]
+    by_seed = complete.groupby("seed")[numbers].mean()
+    by_seed["samples"] = complete.groupby("seed")["samples"].sum()
+    first = complete.iloc[0]
+    by_seed[["dataset", "title", "method", "simulated"]] = first[["dataset", "title", "method", "simulated"]].to_list()
+    by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, mean of {folds} folds"
+    return _over_seeds(by_seed)
+
+
+def published_column(group: Group) -> str:
+    """The column of the published figures that belongs to a protocol."""
+    return f"{group.dataset}_{group.protocol}"
+
+
+def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
+    """A real protocol's accuracy, and the published ones below, best first. `difference_points`: DANet minus the other.
+
+    No rows when nobody's figure is known, or when the recordings are simulated.
+    """
+    columns = ["method", "year", "models_fused", "top1_percent", "top1_deviation_percent", "difference_points"]
+    columns += ["parameters_millions", "gflops", "read_in"]
+    if group.simulated or published_column(group) not in published:
+        return pd.DataFrame(columns=[*columns, "simulated"])
+    names = {"streams": "models_fused", "params_m": "parameters_millions", published_column(group): "top1_percent"}
+    others = published.rename(columns=names).dropna(subset="top1_percent")
+    ours = _over_seeds(runs([group]))
+    row = {
+        "method": "DANet (this page)",
+        "top1_percent": ours["top1_mean_percent"],
+        "top1_deviation_percent": ours["top1_deviation_percent"],
+        "parameters_millions": ours["parameters"] / 1e6,
+        "read_in": f"this page, n = {ours['seeds']}",
+    }
+    others = others.assign(difference_points=row["top1_percent"] - others["top1_percent"])
+    others = others.sort_values("top1_percent", ascending=False, kind="stable").to_dict("records")
+    return pd.DataFrame([row, *others]).reindex(columns=columns).assign(simulated=False)
+
+
+def confusion_counts(group: Group) -> np.ndarray:
+    """Samples by label (rows) and prediction (columns), summed over seeds: (actions, actions)."""
+    counts = np.zeros((len(group.actions),) * 2, np.int64)
+    for run in group.runs:
+        np.add.at(counts, (run.samples["label"].to_numpy(), run.samples["prediction"].to_numpy()), 1)
+    return counts
+
+
+def confusion(group: Group) -> pd.DataFrame:
+    """One row per pair of actions, pairs that never occur included. `share_percent`: of the action's samples."""
+    counts = confusion_counts(group)
+    label, prediction = (index.ravel() for index in np.indices(counts.shape))
+    with np.errstate(invalid="ignore"):  # an action without test samples has no shares
+        shares = 100 * counts / counts.sum(axis=1, keepdims=True)
+    return pd.DataFrame(
+        {
+            "label": label,
+            "action": np.array(group.actions, object)[label],
+            "prediction": prediction,
+            "predicted_action": np.array(group.actions, object)[prediction],
+            "count": counts.ravel(),
+            "share_percent": shares.ravel(),
+            "seeds": len(group.runs),
+            "simulated": group.simulated,
+        }
+    )
+
+
+def confused(group: Group) -> pd.DataFrame:
+    """The pairs of different actions that occur, the largest share first."""
+    table = confusion(group)
+    table = table[(table["label"] != table["prediction"]) & (table["count"] > 0)]
+    return table.sort_values(["share_percent", "count"], ascending=False, kind="stable", ignore_index=True)
+
+
+def per_action(group: Group) -> pd.DataFrame:
+    """One row per action: test samples of one seed, accuracy over seeds, and what it is most often taken for."""
+    labels = {"label": range(len(group.actions)), "action": group.actions}
+    table = pd.DataFrame(labels).merge(_accuracy_by(group, lambda samples: samples["label"]), "left", on="label")
+    mistaken = confused(group).drop_duplicates("label")[["label", "predicted_action", "share_percent"]]
+    mistaken = mistaken.rename(columns={"predicted_action": "most_taken_for", "share_percent": "taken_for_percent"})
+    table = table.merge(mistaken, "left", on="label")
+    return table.assign(samples=table["samples"].fillna(0).astype(int), simulated=group.simulated)
+
+
+def by_factor(group: Group, factor: str) -> pd.DataFrame | None:
+    """Accuracy by view, subject or setup of the test samples; None without a manifest. Errors: UserError.
+
+    The data sets without setups have setup 0 throughout; for them there is no such table.
+    """
+    if group.preparation is None or group.preparation.manifest is None:
+        return None
+    values = group.preparation.manifest.drop_duplicates("name").set_index("name")[factor]
+    known = group.runs[0].samples["name"].isin(values.index)
+    if not known.all():
+        missing = group.runs[0].samples["name"][~known]
+        path = group.runs[0].folder / "scores.parquet"
+        raise UserError(
+            f"{path}: wanted the manifest's samples, found {len(missing)} others, such as {missing.iloc[0]}"
+        )
+    table = _accuracy_by(group, lambda samples: samples["name"].map(values).rename(factor))
+    if factor == "setup" and (table["setup"] == 0).all():
+        return None
+    order = table[factor].map(lambda value: (0, int(value), "") if str(value).isdigit() else (1, 0, str(value)))
+    return table.loc[order.sort_values(kind="stable").index].reset_index(drop=True).assign(simulated=group.simulated)
+
+
+def _accuracy_by(group: Group, key: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
+    """Accuracy within each value of `key(samples)`: per seed, then mean and deviation over the seeds."""
+    seeds = [(run.samples["label"] == run.samples["prediction"]).groupby(key(run.samples)).mean() for run in group.runs]
+    by_seed = 100 * pd.concat(seeds, axis=1)
+    samples = group.runs[0].samples.groupby(key(group.runs[0].samples)).size()
+    columns = {"samples": samples, "seeds": len(seeds)}
+    columns |= {"top1_mean_percent": by_seed.mean(axis=1), "top1_deviation_percent": by_seed.std(axis=1, ddof=1)}
+    return pd.DataFrame(columns).reset_index()
+
+
+def curves(group: Group) -> pd.DataFrame:
+    """One row per seed and epoch: losses, accuracies in percent, and whether this epoch was the chosen one."""
+    parts = []
+    for run in group.runs:
+        numbers = run.history[[*HISTORY, *VALIDATION]]
+        parts.append(numbers.assign(seed=run.metrics.seed, chosen=numbers["epoch"] == run.metrics.epoch))
+    table = pd.concat(parts, ignore_index=True)
+    for share in SHARES:
+        table[f"{share}_percent"] = 100 * table.pop(share)
+    return table.assign(simulated=group.simulated)

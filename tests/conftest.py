@@ -1,0 +1,107 @@
+"""What the tests share: real recordings where they are at hand, files in Kinect's grammar, a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from danet.recording import Bodies
+
+ROOT = Path(__file__).parents[1]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+RECORDINGS = "DANET_RECORDINGS"
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of real recordings and reference arrays: licensed for research, and not part of the project."""
+    folder = os.environ.get(RECORDINGS)
+    if not folder:
+        pytest.skip(f"needs real recordings: set {RECORDINGS} to the folder that holds them")
+    return Path(folder)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def kinect_text(frames: Sequence[Sequence[tuple[int, np.ndarray]]], end: str = "\n") -> bytes:
+    """A `.skeleton` file: per frame the bodies in it, as (id, joints (25, 3))."""
+    lines = [str(len(frames))]
+    for bodies in frames:
+        lines.append(str(len(bodies)))
+        for body, joints in bodies:
+            lines += [f"{body} 0 1 1 1 1 0 0.01 -0.02 2", str(len(joints))]
+            lines += [f"{x!r} {y!r} {z!r} 1 2 3 4 0 0 0 1 2" for x, y, z in joints.tolist()]
+    return (end.join(lines) + end).encode()
+
+
+@pytest.fixture
+def make_bodies(rng: np.random.Generator) -> Callable[..., Bodies]:
+    """Makes up the bodies of one recording from {id: frames in which it is seen}; upright, each moving by its own."""
+
+    def make(seen: dict[int, Sequence[int]], frames: int, joints: int = 25) -> Bodies:
+        rows = sorted((frame, place, body) for place, (body, where) in enumerate(seen.items()) for frame in where)
+        shape = np.array([0.2, 1.0, 0.2]) * rng.uniform(-1, 1, (joints, 3))
+        values = np.array([shape + rng.normal(0, 0.05 / (1 + place), 3) for _, place, _ in rows], np.float32)
+        return Bodies(
+            "made_up",
+            frames,
+            np.array([frame for frame, _, _ in rows], np.int32),
+            np.array([body for _, _, body in rows], np.int64),
+            values,
+        )
+
+    return make
+
+
+class Checkout:
+    """A copy of the project in which the workflow runs, to be changed and looked at; `settings` are its config."""
+
+    def __init__(self, folder: Path, settings: dict):
+        self.folder = folder
+        self.settings = settings
+        for part in ("Snakefile", "workflow", "config", "danet", "profiles"):
+            source = ROOT / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(
+                source, folder / part, **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {})
+            )
+        self.configure({})
+
+    def configure(self, changes: dict) -> None:
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(self.settings | changes))
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        environment = os.environ | {
+            "PYTHONPATH": os.fspath(self.folder),
+            "XDG_CACHE_HOME": os.fspath(self.folder / ".cache"),
+        }
+        return subprocess.run(
+            (SNAKEMAKE, *arguments, "--cores", "2"), cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+
+    def run(self, *targets: str) -> None:
+        done = self.snakemake(*targets)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def stale(self) -> dict[str, int]:
+        """How many jobs of each rule would run now."""
+        done = self.snakemake("--dry-run", "--quiet", "rules")
+        assert done.returncode == 0, done.stdout + done.stderr
+        listed = re.findall(r"^(\w+)\s+(\d+)$", done.stdout + done.stderr, re.MULTILINE)
+        return {rule: int(count) for rule, count in listed if rule not in ("total", "all")}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} no longer holds {old!r}"
+        file.write_text(text.replace(old, new, 1))

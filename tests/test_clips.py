@@ -1,0 +1,120 @@
+"""Clips: what is cut, turned, filled and paired."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from danet.clips import Sequences, facing_turn, fill_gaps, pair_views, rotation
+from danet.config import Clips
+from danet.recording import Sequence
+from danet.skeleton import KINECT_V2
+
+
+def walk(rng, frames=30, actors=1):
+    """People whose left and right differ, moving."""
+    joints = rng.normal(0, 0.3, (1, actors, 25, 3)) + rng.normal(0, 0.02, (frames, actors, 25, 3)).cumsum(axis=0)
+    return joints.astype(np.float32)
+
+
+def test_a_clip_at_test_is_the_whole_sequence_in_order(rng):
+    joints = walk(rng, 60)
+    made = Sequences([Sequence("a", joints)], KINECT_V2, Clips(frames=60, face_camera=False, streams=("joint",)))
+    cut = made.cut(np.array([0]), None)
+    middles = np.arange(60) * 59 / 60 + 59 / 120
+    for axis in range(3):
+        expected = np.interp(middles, np.arange(60), joints[:, 0, 4, axis])
+        np.testing.assert_allclose(cut.channels[0, :, 4, axis], expected, atol=1e-6)
+
+
+def test_streams_are_bones_and_motions(rng):
+    settings = Clips(frames=16, face_camera=False)
+    cut = Sequences([Sequence("a", walk(rng))], KINECT_V2, settings).cut(np.array([0]), None)
+    joint, bone, motion, bone_motion = np.split(cut.channels, 4, axis=-1)
+    np.testing.assert_array_equal(joint, cut.joints)
+    np.testing.assert_allclose(bone[:, :, 5], joint[:, :, 5] - joint[:, :, 4], atol=1e-6)
+    assert not bone[:, :, 0].any(), "the root has no bone"
+    np.testing.assert_allclose(motion[:, :-1], np.diff(joint, axis=1), atol=1e-6)
+    np.testing.assert_allclose(bone_motion[:, :-1], np.diff(bone, axis=1), atol=1e-6)
+    assert not motion[:, -1].any()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-np.pi, np.pi), st.integers(0, 1000))
+def test_every_view_faces_the_camera_alike(angle, seed):
+    joints = walk(np.random.default_rng(seed))
+    turn = rotation(np.array([angle]), 1)[0].astype(np.float32)
+    clips = [
+        Sequences([Sequence("a", seen)], KINECT_V2, Clips()).cut(np.array([0]), None).joints
+        for seen in (joints, joints @ turn.T)
+    ]
+    np.testing.assert_allclose(*clips, atol=1e-4)
+    across = (clips[0][0, :, 8] - clips[0][0, :, 4] + clips[0][0, :, 16] - clips[0][0, :, 12]).mean(axis=0)
+    assert abs(across[2]) < 0.1 * across[0] + 0.1
+
+
+def test_facing_keeps_the_vertical(rng):
+    turn = facing_turn(walk(rng)[:, 0], KINECT_V2)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(turn[1], [0, 1, 0], atol=1e-6)
+    assert np.linalg.det(turn) == pytest.approx(1, abs=1e-6)
+
+
+def test_gaps_are_bridged_and_ends_trimmed(rng):
+    joints = walk(rng, 12, actors=2) + 5
+    joints[[0, 1, 11]] = 0
+    joints[4:6, 0] = 0
+    joints[:8, 1] = 0
+    filled = fill_gaps(joints)
+    assert filled.shape == (2, 9, 25, 3)
+    np.testing.assert_allclose(filled[0, 2], joints[3, 0] * 2 / 3 + joints[6, 0] / 3, atol=1e-5)
+    np.testing.assert_array_equal(filled[1, :6], np.broadcast_to(joints[8, 1], (6, 25, 3)))
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_sequence_of_hardly_any_frames(rng, frames):
+    cut = Sequences([Sequence("a", walk(rng, frames))], KINECT_V2, Clips()).cut(
+        np.zeros(3, int), np.random.default_rng(0)
+    )
+    assert cut.channels.shape == (3, 32, 25, 12)
+    assert np.isfinite(cut.channels).all()
+
+
+def test_augmentation_follows_the_generator_and_nothing_else(rng):
+    made = Sequences([Sequence(str(i), walk(rng, actors=1 + i % 2)) for i in range(4)], KINECT_V2, Clips())
+    samples = np.arange(4)
+    cut = {key: made.cut(samples, np.random.default_rng(key)).joints for key in ((0, 1), (0, 2), (1, 1))}
+    np.testing.assert_array_equal(cut[0, 1], made.cut(samples, np.random.default_rng((0, 1))).joints)
+    assert not np.allclose(cut[0, 1], cut[0, 2]), "another epoch"
+    assert not np.allclose(cut[0, 1], cut[1, 1]), "another seed"
+
+
+def test_a_mirrored_clip_has_left_and_right_swapped(rng):
+    settings = {"turn_degrees": 0, "tilt_degrees": 0, "scale": 0, "shortest_crop": 1.0, "face_camera": False}
+    cuts = [
+        Sequences([Sequence("a", walk(np.random.default_rng(0)))], KINECT_V2, Clips(**settings, mirror=mirror))
+        .cut(np.array([0]), np.random.default_rng(1))
+        .joints
+        for mirror in (0.0, 1.0)
+    ]
+    np.testing.assert_allclose(cuts[1][:, :, 4], cuts[0][:, :, 8] * [-1, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(cuts[1][:, :, 3], cuts[0][:, :, 3] * [-1, 1, 1], atol=1e-6)
+
+
+def test_both_actors_of_a_sample_are_turned_alike(rng):
+    person = walk(rng)
+    joints = np.concatenate([person, person + 1], axis=1)
+    settings = Clips(turn_degrees=180, scale=0.0, shortest_crop=1.0)
+    cut = Sequences([Sequence("a", joints)], KINECT_V2, settings).cut(np.array([0]), np.random.default_rng(1))
+    offset = cut.joints[1] - cut.joints[0]
+    np.testing.assert_allclose(offset, np.broadcast_to(offset[0, 0], offset.shape), atol=1e-5)
+
+
+def test_pairs_are_views_of_one_performance(rng):
+    performances = ["a", "a", "b", "c", "c", "c"]
+    pairs = pair_views(performances, rng)
+    assert set(pairs.reshape(-1)) == set(range(6)), "every sample takes part"
+    for one, other in pairs:
+        assert performances[one] == performances[other]
+    alone = [pair for pair in pairs if pair[0] == pair[1]]
+    assert len(alone) == 2, "b has no other view, and one of c's three is left over"

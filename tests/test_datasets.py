@@ -1,0 +1,164 @@
+"""Names, readers and protocols of the data sets, with the exact counts that the authors' lists give."""
+
+import json
+import lzma
+
+import numpy as np
+import pytest
+import yaml
+from scipy.io import savemat
+
+from danet.config import Split
+from danet.datasets.catalogue import DATASETS
+from danet.datasets.nw_ucla import NW_UCLA, read_nw_ucla
+from danet.datasets.uestc import UESTC, parse_uestc_name
+from danet.datasets.uestc_files import read_uestc
+from danet.errors import BadRecording, UserError
+from danet.prepare.manifest import LEFT_OUT, NO_SAMPLE, TWICE, make_manifest
+from danet.prepare.split import counts, split
+
+COUNTS = yaml.safe_load("""
+ntu60/cross_subject: [40091, 16487]
+ntu60/cross_view: [37646, 18932]
+ntu120/cross_subject: [63026, 50919]
+ntu120/cross_setup: [54468, 59477]
+uestc/cross_subject: [9940, 12460]
+uestc/cross_view_2/even: [16000, 6400]
+uestc/cross_view_2/odd: [6400, 16000]
+uestc/arbitrary_view: [22400, 1600]
+uestc/cross_view_1/front: [11200, 11200]
+uestc/cross_view_1/d4: [1600, 20800]
+nw_ucla/cross_view: [1020, 464]
+""")
+
+
+def names_of(dataset, recordings):
+    if dataset == "nw_ucla":
+        return [path.stem for path in (recordings / "all_sqe").iterdir()]
+    file = "uestc_names.txt.xz" if dataset == "uestc" else "ntu_names.txt.xz"
+    return lzma.open(recordings / file, "rt").read().split()
+
+
+@pytest.mark.parametrize("run", COUNTS)
+@pytest.mark.parametrize("held_out", ["subject", "view"])
+def test_published_counts(recordings, run, held_out):
+    dataset, _, protocol = run.partition("/")
+    settings = Split(validation_by=held_out)
+    if run in ("uestc/cross_view_1/front", "uestc/cross_view_1/d4") and held_out == "view":
+        with pytest.raises(UserError, match="two or more views"):
+            split(DATASETS[dataset], protocol, names_of(dataset, recordings), settings)
+        return
+    table = split(DATASETS[dataset], protocol, names_of(dataset, recordings), settings)
+    found = counts(table)
+    assert [found["train"] + found["validation"], found["test"]] == COUNTS[run]
+    assert found["validation"] > 0
+    groups = {
+        part: {getattr(DATASETS[dataset].parse_name(name), held_out) for name in rows["name"]}
+        for part, rows in table.groupby("part")
+    }
+    assert not groups["train"] & groups["validation"]
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=list(DATASETS))
+def test_a_data_set_is_sound(dataset):
+    assert len(set(dataset.actions)) == len(dataset.actions)
+    assert all(0 <= action < len(dataset.actions) for action in dataset.two_person - set(range(60, 120)))
+    assert sorted(joint for part in dataset.layout.parts.values() for joint in part) == list(range(dataset.layout.size))
+    assert (dataset.layout.hops < dataset.layout.size).all(), "the body hangs together"
+    for name in dataset.left_out:
+        assert dataset.parse_name(name) is None or name in dataset.left_out
+
+
+@pytest.mark.parametrize(
+    ("dataset", "stem"),
+    [
+        ("ntu60", "S018C001P001R001A001"),
+        ("ntu60", "S001C001P001R001A061"),
+        ("ntu60", "S001C004P001R001A001"),
+        ("ntu60", "S001C001P001R001A001_copy"),
+        ("ntu120", "S033C001P001R001A001"),
+        ("uestc", "a40_d1_p001_c1_skeleton"),
+        ("uestc", "a0_d9_p001_c1_skeleton"),
+        ("nw_ucla", "a07_s01_e00_v01"),
+    ],
+)
+def test_a_name_that_is_no_sample(dataset, stem):
+    assert DATASETS[dataset].parse_name(stem) is None
+
+
+def test_actions_beyond_ninety_nine_keep_their_number():
+    assert DATASETS["ntu120"].parse_name("S018C001P041R001A101").action == 100
+
+
+def test_uestc_names_with_any_padding():
+    same = {parse_uestc_name(f"a3_d2_p{person}_c2_skeleton") for person in ("7", "07", "007")}
+    assert {sample.name for sample in same} == {"a3_d2_p007_c2"}
+    assert parse_uestc_name("a3_d8_p7_c2").view == "varying"
+
+
+def test_the_manifest_says_why_a_file_is_not_used(tmp_path):
+    for name in ("S001C001P001R001A001", "S001C002P006R001A008", "notes", "deep/S001C001P001R001A001"):
+        path = tmp_path / f"{name}.skeleton"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.skeleton").symlink_to(tmp_path / "nowhere")
+    table = make_manifest(DATASETS["ntu60"], [tmp_path])
+    assert sorted(table["aside"]) == sorted(["", TWICE, LEFT_OUT, NO_SAMPLE, NO_SAMPLE])
+
+
+def test_nw_ucla_reader():
+    joints = np.arange(180.0).reshape(3, 20, 3)
+    joints[1] = 0
+    bodies = read_nw_ucla("a", "a.json", json.dumps({"skeletons": joints.tolist()}).encode())
+    assert (bodies.frames, bodies.frame.tolist()) == (3, [0, 2])
+    np.testing.assert_array_equal(bodies.joints, joints[[0, 2]].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b'{"skeletons": 3}', b'{"skeletons": []}', b'{"skeletons": [[[1, 2]]]}', b"[" * 100_000]
+    + [b'{"skeletons": [[' + b"[1, 2, NaN]," * 19 + b"[1, 2, 3]]]}", b"\xff\xfe"],
+)
+def test_nw_ucla_reader_refuses(content):
+    with pytest.raises(BadRecording):
+        NW_UCLA.read("a", "a.json", content)
+
+
+def uestc_text(joints):
+    lines = []
+    for frame in joints:
+        lines.append("#")
+        for x, y, z in frame.tolist():
+            lines += [f"{x!r} {y!r} {z!r} 0", "100.5 200.5 1", "50.5 60.5 2"]
+    return "\n".join(lines).encode()
+
+
+def test_uestc_forms_agree(rng, tmp_path):
+    joints = rng.normal(size=(6, 25, 3)).astype(np.float32)
+    text = read_uestc("a", "a.txt", uestc_text(joints))
+    np.testing.assert_allclose(text.joints, joints, atol=1e-6)
+    for key, array in (("v", joints.reshape(6, 75)), ("skel", joints), ("other", joints)):
+        savemat(tmp_path / "a.mat", {key: array})
+        found = read_uestc("a", "a.mat", (tmp_path / "a.mat").read_bytes())
+        np.testing.assert_allclose(found.joints, text.joints, atol=1e-4)
+
+
+def test_uestc_text_with_a_short_last_frame(rng):
+    joints = rng.normal(size=(3, 25, 3))
+    content = b"\n".join(uestc_text(joints).split(b"\n")[:-4])
+    assert read_uestc("a", "a.txt", content).frames == 2
+
+
+@pytest.mark.parametrize("content", [b"1 2 3\n", b"#\n1 2\n", b"#\n1 2 x 0\n", b"#\n#\n", b"\xff"])
+def test_uestc_text_refused_with_its_line(content):
+    with pytest.raises(BadRecording) as caught:
+        UESTC.read("a", "a.txt", content)
+    assert caught.value.line
+
+
+def test_uestc_mat_refused(tmp_path):
+    savemat(tmp_path / "a.mat", {"one": np.ones((3, 75)), "two": np.ones((3, 75))})
+    for content in ((tmp_path / "a.mat").read_bytes(), b"", b"MATLAB 5.0" * 30):
+        with pytest.raises(BadRecording):
+            UESTC.read("a", "a.mat", content)

@@ -1,0 +1,108 @@
+"""Which bodies are kept, and that every joint lands at the frame where it was seen."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from danet.config import Prepare
+from danet.prepare.centre import centre
+from danet.prepare.denoise import denoise
+from danet.recording import Bodies
+
+OBSERVED, REFERENCE = Prepare(timing="observed"), Prepare(timing="reference")
+
+
+@st.composite
+def sightings(draw):
+    """Up to four bodies, each seen in any frames of up to forty."""
+    frames = draw(st.integers(1, 40))
+    seen = [draw(st.sets(st.integers(0, frames - 1))) for _ in range(draw(st.integers(1, 4)))]
+    rows = sorted((frame, body) for body, where in enumerate(seen) for frame in where)
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+    spread = np.array([draw(st.sampled_from([0.1, 2.0])), 1.0, 0.1])
+    joints = (rng.normal(0, 1, (len(rows), 25, 3)) * spread + 3).astype(np.float32)
+    frame = np.array([frame for frame, _ in rows], np.int32)
+    return Bodies("any", frames, frame, np.array([body for _, body in rows], np.int64), joints)
+
+
+@settings(max_examples=300, deadline=None)
+@given(sightings())
+def test_every_joint_lands_at_the_frame_where_it_was_seen(bodies):
+    sequence, audit = denoise(bodies, OBSERVED)
+    if sequence is None:
+        assert audit["actors"] == 0
+        return
+    assert len(sequence.joints) == bodies.frames
+    placed = np.argwhere(sequence.joints.any(axis=(2, 3)))
+    for frame, slot in placed:
+        here = bodies.joints[bodies.frame == frame]
+        assert any(np.array_equal(sequence.joints[frame, slot], one) for one in here)
+    assert audit["kept"] + audit["dropped_short"] + audit["dropped_noisy"] + audit["dropped_overlap"] == audit["ids"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(sightings())
+def test_centring_moves_and_does_nothing_else(bodies):
+    sequence, _ = denoise(bodies, OBSERVED)
+    if sequence is None:
+        return
+    centred = centre(sequence, 1, "observed").joints
+    seen = sequence.joints.any(axis=(2, 3))
+    assert not centred[~seen].any()
+    moved = (sequence.joints - centred)[seen]
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0, 0], moved.shape), atol=1e-6)
+    if seen[:, 0].any():
+        assert not centred[seen[:, 0].argmax(), 0, 1].any()
+
+
+def test_a_body_that_leaves_and_returns(make_bodies):
+    bodies = make_bodies({5: [0, 1, 2, 7, 8]}, frames=10)
+    observed, audit = denoise(bodies, OBSERVED)
+    np.testing.assert_array_equal(observed.joints[7, 0], bodies.joints[3])
+    assert not observed.joints[3:7].any()
+    assert audit["gaps"] == 4
+    assert audit["lost_frames"] == 5
+    shifted, _ = denoise(bodies, REFERENCE)
+    np.testing.assert_array_equal(shifted.joints[:, 0], bodies.joints)
+
+
+def test_short_bodies_are_dropped_only_beside_others(make_bodies):
+    assert denoise(make_bodies({1: range(5)}, frames=5), OBSERVED)[1]["actors"] == 1
+    audit = denoise(make_bodies({1: range(30), 2: range(11)}, frames=30), OBSERVED)[1]
+    assert (audit["dropped_short"], audit["actors"]) == (1, 1)
+    sequence, audit = denoise(make_bodies({1: range(11), 2: range(11, 20)}, frames=30), OBSERVED)
+    assert sequence is None
+    assert audit["dropped_short"] == 2
+
+
+def test_flat_bodies_are_dropped(make_bodies):
+    bodies = make_bodies({1: range(30), 2: range(30)}, frames=30)
+    bodies.joints[bodies.body == 2] *= np.array([10, 0.1, 1], np.float32)
+    assert denoise(bodies, OBSERVED)[1]["dropped_noisy"] == 1
+
+
+def test_one_person_under_two_ids_takes_one_slot(make_bodies):
+    bodies = make_bodies({1: range(20), 2: range(20, 50)}, frames=50)
+    sequence, audit = denoise(bodies, OBSERVED)
+    assert sequence.joints[:, 0].any(axis=(1, 2)).all()
+    assert audit["actors"] == 1
+
+
+def test_the_third_of_three_at_once_finds_no_room(make_bodies):
+    audit = denoise(make_bodies({body: range(30) for body in (1, 2, 3)}, frames=30), OBSERVED)[1]
+    assert (audit["actors"], audit["dropped_overlap"]) == (2, 1)
+
+
+@pytest.mark.parametrize("which", ["ntu_samples", "ntu_stress"])
+def test_reference_timing_gives_the_reference_arrays_bit_for_bit(recordings, which):
+    from danet.datasets.ntu import NTU60
+    from danet.prepare.parse import read_recording
+
+    with np.load(recordings / f"{which}_golden.npz") as golden:
+        arrays = {key.removeprefix("denoised/"): golden[key] for key in golden if key.startswith("denoised/")}
+    assert arrays
+    for name, expected in arrays.items():
+        bodies = read_recording(NTU60, name, str(recordings / which / f"{name}.skeleton"))
+        sequence, _ = denoise(bodies, REFERENCE)
+        np.testing.assert_array_equal(sequence.joints.reshape(len(sequence.joints), -1), expected, err_msg=name)

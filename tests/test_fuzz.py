@@ -1,0 +1,312 @@
+"""The readers against tens of thousands of damaged files: a sound recording or BadRecording, soon and in little memory.
+
+Run alone with `pytest tests/test_fuzz.py`. The same files are made each time; FUZZ_SEED=n makes others, and a failure
+prints the file's content.
+"""
+
+import faulthandler
+import gc
+import io
+import json
+import os
+import re
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import kinect_text
+from scipy.io import savemat
+
+from danet.datasets.nw_ucla import read_nw_ucla
+from danet.datasets.skeleton_text import read_skeleton_text
+from danet.datasets.uestc_files import read_uestc
+from danet.errors import BadRecording
+
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+SECONDS = 2.0  # for one file, far beyond the microseconds that it should take: a loop without end fails as well
+MEMORY_PER_BYTE = 40  # of the largest file, at the most; on top of what follows
+MEMORY = 2_000_000
+
+NUMBERS = [
+    b"0",
+    b"-1",
+    b"25",
+    b"24",
+    b"1e400",
+    b"-1e39",
+    b"1e-400",
+    b"nan",
+    b"inf",
+    b"-0",
+    b"1e",
+    b".",
+    b"-",
+    b"+",
+    b"1_0",
+]
+NUMBERS += [b"2147483648", b"4294967296", b"9223372036854775807", b"9" * 18, b"9" * 400, b"0." + b"3" * 400, b"1.7e308"]
+NUMBERS += [b"0x19", b"1,5", b"--1", b"1.5.2", b"72057594037931101", b"1e22", b"9007199254740993", b"\xd9\xa1", b"1e-5"]
+BREAKS = [b" ", b"\t", b"\n", b"\r\n", b"\r", b"\n\n", b"", b"\0", b"\x0b", b"\x0c", b"\x1c", b"\xc2\x85", b"\xc2\xa0"]
+
+
+def flip(rng, content, _):
+    content = bytearray(content)
+    for place in rng.integers(len(content), size=rng.integers(1, 4)):
+        content[place] ^= 1 << rng.integers(8)
+    return bytes(content)
+
+
+def overwrite(rng, content, _):
+    start, length = rng.integers(len(content)), rng.integers(1, 64)
+    filling = bytes(length) if rng.random() < 0.3 else rng.bytes(length)
+    return content[:start] + filling + content[start + length :]
+
+
+def insert(rng, content, _):
+    place = rng.integers(len(content) + 1)
+    return content[:place] + BREAKS[rng.integers(len(BREAKS))] + content[place:]
+
+
+def delete(rng, content, _):
+    start = rng.integers(len(content))
+    return content[:start] + content[start + rng.integers(1, 40) :]
+
+
+def truncate(rng, content, _):
+    return content[: rng.integers(len(content) + 1)]
+
+
+def lines(rng, content, _):
+    """Deletes, repeats or swaps lines."""
+    parts = content.split(b"\n")
+    one, other = rng.integers(len(parts), size=2)
+    match rng.integers(4):
+        case 0:
+            del parts[one]
+        case 1:
+            parts.insert(other, parts[one])
+        case 2:
+            parts[one], parts[other] = parts[other], parts[one]
+        case _:
+            parts[one:one] = parts[one : one + 30]
+    return b"\n".join(parts)
+
+
+def tokens(rng, content, _):
+    """Replaces, deletes, repeats or swaps what stands between two blanks."""
+    parts = content.split(b" ")
+    one, other = rng.integers(len(parts), size=2)
+    match rng.integers(4):
+        case 0:
+            del parts[one]
+        case 1:
+            parts.insert(other, parts[one])
+        case 2:
+            parts[one], parts[other] = parts[other], parts[one]
+        case _:
+            parts[one] = NUMBERS[rng.integers(len(NUMBERS))]
+    return b" ".join(parts)
+
+
+def counts(rng, content, _):
+    """Replaces a whole line, the first ones more often: that is where counts stand."""
+    parts = content.split(b"\n")
+    parts[min(int(rng.exponential(3)), len(parts) - 1)] = NUMBERS[rng.integers(len(NUMBERS))]
+    return b"\n".join(parts)
+
+
+def splice(rng, content, other):
+    return content[: rng.integers(len(content) + 1)] + other[rng.integers(len(other)) :]
+
+
+def blanks(rng, content, _):
+    """Another kind of blank everywhere, which may or may not be one."""
+    old = (b" ", b"\n")[rng.integers(2)]
+    return content.replace(old, BREAKS[rng.integers(len(BREAKS))])
+
+
+MUTATIONS = [flip, overwrite, insert, delete, truncate, lines, tokens, tokens, counts, splice, blanks]
+
+
+def mutants(seeds, number, rng):
+    """Seeds with one to three mutations; each seed itself comes first."""
+    yield from seeds
+    for _ in range(number - len(seeds)):
+        content = seeds[rng.integers(len(seeds))]
+        for _ in range(rng.integers(1, 4)):
+            mutation = MUTATIONS[rng.integers(len(MUTATIONS))]
+            content = mutation(rng, content or b"\n", seeds[rng.integers(len(seeds))])
+        yield content
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """What compilation takes, once, is not what a file takes."""
+    read_skeleton_text("warm", "warm", kinect_text([[(1, np.full((25, 3), 1e-30))]]))
+
+
+def feed(read, contents, check=None):
+    """Reads all contents; how many were accepted and refused. What is accepted must be sound, and pass `check`."""
+    accepted = refused = largest = 0
+    gc.collect()
+    faulthandler.dump_traceback_later(120, exit=True)  # compiled code cannot be interrupted in a softer way
+    tracemalloc.start()
+    slowest = 0.0
+    try:
+        for content in contents:
+            largest = max(largest, len(content))
+            tracemalloc.reset_peak()
+            before, begun = tracemalloc.get_traced_memory()[0], time.perf_counter()
+            bodies = problem = None
+            try:
+                bodies = read(content)
+            except BadRecording as error:
+                problem = error
+            except BaseException:
+                print(f"content: {content!r}")
+                raise
+            slowest = max(slowest, time.perf_counter() - begun)
+            taken = tracemalloc.get_traced_memory()[1] - before
+            assert taken < MEMORY + MEMORY_PER_BYTE * len(content), f"{taken} bytes for {content!r}"
+            if problem is not None:
+                refused += 1
+                assert problem.wanted, content
+                assert str(problem).isprintable(), content
+                continue
+            accepted += 1
+            assert_sound(bodies, content)
+            if check is not None:
+                check(bodies, content)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < MEMORY, "memory that grows with the number of files"
+    finally:
+        tracemalloc.stop()
+        faulthandler.cancel_dump_traceback_later()
+    assert slowest < SECONDS
+    return accepted, refused
+
+
+def assert_sound(bodies, content):
+    """The invariants of Bodies."""
+    rows = len(bodies.frame)
+    assert bodies.frame.shape == bodies.body.shape == (rows,), content
+    assert bodies.joints.shape in ((rows, 25, 3), (rows, 20, 3)), content
+    assert (bodies.frame.dtype, bodies.body.dtype, bodies.joints.dtype) == (np.int32, np.int64, np.float32), content
+    assert np.isfinite(bodies.joints).all(), content
+    assert bodies.frames >= 0, content
+    if rows:
+        assert bodies.frame[0] >= 0, content
+        assert bodies.frame[-1] < bodies.frames, content
+        assert (np.diff(bodies.frame) >= 0).all(), content
+
+
+def as_python_reads(bodies, content):
+    """What the compiled scanner accepts must follow the grammar, line by line, with the numbers that Python reads."""
+    lines = [
+        re.split(rb"[ \t\r]+", line.strip(b" \t\r")) for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    ]
+    remaining = iter([fields for fields in lines if fields != [b""]])
+    frames = int(next(remaining)[0])
+    sightings, joints = [], []
+    for frame in range(frames):
+        for _ in range(int(next(remaining)[0])):
+            sightings.append((frame, int(next(remaining)[0])))
+            assert int(next(remaining)[0]) == 25, content
+            joints.append([[float(field) for field in next(remaining)[:3]] for _ in range(25)])
+    assert next(remaining, None) is None, content
+    assert bodies.frames == frames, content
+    assert list(zip(bodies.frame, bodies.body, strict=True)) == sightings, content
+    expected = np.array(joints, np.float64).reshape(-1, 25, 3).astype(np.float32)
+    assert np.array_equal(bodies.joints, expected), content
+
+
+@pytest.fixture
+def fuzz_rng():
+    return np.random.default_rng(SEED)
+
+
+def skeleton_seeds(rng):
+    """Tiny files of all kinds: bodies come, go and return; ends, marks and number forms differ."""
+    first, second = 72057594037931101, 72057594037931103
+
+    def pose(digits=7):
+        return rng.normal(0, 1, (25, 3)).round(digits)
+
+    plain = kinect_text([[(first, pose())], [(first, pose()), (second, pose())]])
+    return [
+        plain,
+        plain.replace(b"\n", b"\r\n"),
+        b"\xef\xbb\xbf" + kinect_text([[], [(second, pose(2))], []]).rstrip(b"\n"),
+        kinect_text([[(first, pose() * 1e-6)], [(second, pose(17))]]),
+        b"3\n0\n0\n0\n",
+        kinect_text([[(first + i, pose(4)) for i in range(3)]]),
+    ]
+
+
+def test_skeleton_text(fuzz_rng):
+    def read(content):
+        return read_skeleton_text("a", "a.skeleton", content)
+
+    seeds = skeleton_seeds(fuzz_rng)
+    for seed in seeds:  # compiled before time and memory are measured
+        read(seed)
+    accepted, refused = feed(read, mutants(seeds, 20_000, fuzz_rng), as_python_reads)
+    assert accepted + refused == 20_000
+    assert accepted > 500
+    assert refused > 10_000
+
+
+def uestc_seeds(rng):
+    joints = rng.normal(size=(2, 25, 3)).round(6)
+    frames = [[f"{x} {y} {z} 0\n1 2 1\n3 4 2" for x, y, z in frame] for frame in joints.tolist()]
+    text = "".join("#\n" + "\n".join(frame) + "\n" for frame in frames).encode()
+    return [text, text.replace(b"\n", b"\r\n"), text[: len(text) * 2 // 3]]
+
+
+def test_uestc_text(fuzz_rng):
+    contents = mutants(uestc_seeds(fuzz_rng), 2_000, fuzz_rng)
+    accepted, refused = feed(lambda content: read_uestc("a", "a.txt", content), contents)
+    assert accepted > 100
+    assert refused > 1000
+
+
+def mat(compressed=False, **arrays):
+    file = io.BytesIO()
+    savemat(file, arrays, do_compression=compressed)
+    return file.getvalue()
+
+
+def test_uestc_mat(fuzz_rng):
+    joints = fuzz_rng.normal(size=(3, 75))
+    seeds = [
+        mat(v=joints.astype(np.float32)),
+        mat(skel=joints.reshape(3, 25, 3)),
+        mat(compressed=True, v=joints),
+        mat(v=joints, note="text", more=np.array([[1, "a"]], object), sub={"a": 1}),
+    ]
+    contents = mutants(seeds, 2_000, fuzz_rng)
+    accepted, refused = feed(lambda content: read_uestc("a", "a.mat", content), contents)
+    assert accepted > 100
+    assert refused > 500
+
+
+def test_nw_ucla_json(fuzz_rng):
+    joints = fuzz_rng.normal(size=(2, 20, 3)).round(4)
+    joints[1] = 0
+    content = json.dumps({"file_name": "a", "skeletons": joints.tolist(), "label": 1}).encode()
+    seeds = [content, content.replace(b" ", b"\n"), content.decode().encode("utf-16")]
+    accepted, refused = feed(lambda content: read_nw_ucla("a", "a.json", content), mutants(seeds, 2_000, fuzz_rng))
+    assert accepted > 100
+    assert refused > 500
+
+
+@pytest.mark.parametrize("number", ["9" * 4000, "9" * 5000, "1e39", "-1e400", "true", "null", '"1"', "[]", "{}"])
+def test_a_value_that_is_no_coordinate(number):
+    frame = [[0.5, 1.0, 2.0]] * 20
+    content = json.dumps({"skeletons": [frame]}).replace("0.5", number, 1).encode()
+    if number in ("true", '"1"'):
+        assert read_nw_ucla("a", "a.json", content).joints[0, 0, 0] == 1
+        return
+    with pytest.raises(BadRecording):
+        read_nw_ucla("a", "a.json", content)

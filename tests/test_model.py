@@ -1,0 +1,145 @@
+"""Attention and the network: what must hold whatever the weights are."""
+
+import numpy as np
+import pytest
+import torch
+
+from danet.clips import Sequences
+from danet.config import Clips, Model
+from danet.errors import UserError
+from danet.evaluate import as_tensors
+from danet.model.attention import pair_geometry, token_relations
+from danet.model.weights import build_model, load_model, save_weights
+from danet.recording import Sequence
+from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS
+
+CPU = torch.device("cpu")
+ACTIONS = ["a", "b", "c"]
+
+
+def about(layout=KINECT_V2, **model):
+    settings = Model(width=16, blocks=2, heads=4, **model)
+    clips = Clips(frames=8)
+    return {
+        "model": settings.model_dump(mode="json"),
+        "clips": clips.model_dump(mode="json"),
+        "layout": layout.name,
+        "actions": ACTIONS,
+    }
+
+
+@pytest.fixture
+def network(request):
+    torch.manual_seed(3)
+    model = build_model(about(**getattr(request, "param", {}))).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # no term may be idle because it starts at 0
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def sequences(rng, layout=KINECT_V2, actors=(1, 2, 1, 2), settings=None):
+    made = [
+        Sequence(f"s{place}", rng.normal(0, 0.5, (20 + place, count, layout.size, 3)).astype(np.float32))
+        for place, count in enumerate(actors)
+    ]
+    return Sequences(made, layout, settings or Clips(frames=8))
+
+
+def batch(rng, **kwargs):
+    made = sequences(rng, **kwargs)
+    return as_tensors(made.cut(np.arange(len(made)), None), CPU)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+def test_shapes_and_maps(rng, layout):
+    torch.manual_seed(0)
+    output = build_model(about(layout)).eval()(*batch(rng, layout=layout))
+    assert output.logits.shape == (4, len(ACTIONS))
+    assert output.joint_map.shape == (4, layout.size + len(layout.parts))
+    assert output.moment_map.shape == (4, 4)
+    for rows in (output.joint_map, output.moment_map):
+        torch.testing.assert_close(rows.sum(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize("network", [{}, {"relations": False}, {"parts": False}], indirect=True)
+def test_attention_rows_sum_to_one_and_local_heads_see_their_part(rng, network):
+    joints = batch(rng)[1]
+    block = network.blocks[0]
+    tokens = torch.randn(len(joints), 4, len(network.token_embedding), 16)
+    places = torch.randn(len(joints), 4, tokens.shape[2], 3)
+    _, space = block.space(tokens, pair_geometry(places))
+    _, time = block.time(tokens)
+    for rows in (space, time):
+        torch.testing.assert_close(rows.sum(dim=-1), torch.ones(rows.shape[:-1]))
+    _, near, _ = token_relations(KINECT_V2, network.settings.parts)
+    assert (space[:, :, :2][..., ~near] == 0).all()
+    assert (space[:, :, 2:] > 0).all()
+    apart = (torch.arange(4)[:, None] - torch.arange(4)[None]).abs() > network.settings.window
+    assert (time[:, :, :2][..., apart] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "network", [{}, {"relations": False}, {"parts": False}, {"cross_attention": False}], indirect=True
+)
+def test_every_parameter_gets_a_gradient(rng, network):
+    network.train()
+    views = network.encode(*batch(rng))
+    other = tuple(torch.roll(tokens, 1, dims=0) for tokens in views)
+    network.relate(views, other).logits.square().sum().backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert idle == []
+
+
+def test_geometry_does_not_change_when_the_skeleton_is_turned(rng):
+    places = torch.from_numpy(rng.normal(size=(2, 5, 25, 3)))
+    turn = torch.tensor([[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]], dtype=torch.float64)
+    torch.testing.assert_close(pair_geometry(places @ turn + 3), pair_geometry(places))
+
+
+def test_swapping_the_views_swaps_the_outputs(rng, network):
+    first, second = (network.encode(*batch(np.random.default_rng(seed))) for seed in (1, 2))
+    both = tuple(torch.cat(tokens) for tokens in zip(first, second, strict=True))
+    swapped = tuple(torch.cat(tokens) for tokens in zip(second, first, strict=True))
+    forth, back = network.relate(both, swapped).logits, network.relate(swapped, both).logits
+    torch.testing.assert_close(forth, torch.cat(back.chunk(2)[::-1]))
+    assert not torch.allclose(*forth.chunk(2))
+
+
+def test_a_sample_does_not_depend_on_its_batch(rng, network):
+    made = sequences(rng)
+    together = network(*as_tensors(made.cut(np.arange(4), None), CPU)).logits
+    alone = [network(*as_tensors(made.cut(np.array([index]), None), CPU)).logits for index in range(4)]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+def test_an_absent_second_actor_changes_nothing(rng, network):
+    one = rng.normal(0, 0.5, (20, 1, 25, 3)).astype(np.float32)
+    padded = np.concatenate([one, np.zeros_like(one)], axis=1)
+    made = Sequences([Sequence("one", one), Sequence("padded", padded)], KINECT_V2, Clips(frames=8))
+    logits = network(*as_tensors(made.cut(np.arange(2), None), CPU)).logits
+    torch.testing.assert_close(logits[0], logits[1])
+
+
+def test_weights_come_back_with_what_they_belong_to(rng, network, tmp_path):
+    description = about() | {"dataset": "demo"}
+    save_weights(tmp_path / "w.safetensors", network.state_dict(), description)
+    loaded, found = load_model(tmp_path / "w.safetensors")
+    assert found == description
+    clips = batch(rng)
+    torch.testing.assert_close(loaded(*clips).logits, network(*clips).logits)
+
+
+def test_other_files_are_no_weights(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"no weights")
+    for name in ("w.safetensors", "none.safetensors"):
+        with pytest.raises(UserError, match="wanted weights written by danet"):
+            load_model(tmp_path / name)
+
+
+def test_a_layout_of_fewer_joints_has_its_own_relations():
+    relation, near, kinds = token_relations(KINECT_V1, parts=True)
+    assert relation.shape == near.shape == (25, 25)
+    assert relation.max() < kinds
+    assert relation[4, 8] == relation[8, 4], "left and right shoulder mirror one another"
+    assert len({int(relation[0, 1]), int(relation[0, 7]), int(relation[4, 8]), int(relation[4, 21])}) == 4

@@ -1,0 +1,114 @@
+"""One raw file, one label: the same scores as in the batch, and one line for what cannot be labelled."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from danet.config import Prepare, Run, Simulate, check
+from danet.datasets.demo import DEMO
+from danet.errors import UserError
+from danet.evaluate import evaluate
+from danet.predict import Predictor
+from danet.prepare.chain import prepare
+from danet.prepare.split import split
+from danet.simulate.simulate import simulate
+from danet.train import train
+
+DANET = Path(sys.executable).with_name("danet")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A network of one epoch, its raw files and its scores, made without the workflow."""
+    folder = tmp_path_factory.mktemp("trained")
+    simulate(folder / "raw", Simulate(performers=4, setups=1, replications=1, frames=20))
+    prepare(DEMO, folder / "raw", folder / "centred.h5", settings=Prepare(), jobs=1)
+    settings = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"epochs": 1}}
+    run = check(Run, settings, "test")
+    names = [path.stem for path in (folder / "raw").iterdir()]
+    split(DEMO, "cross_view", names, run.split).to_parquet(folder / "split.parquet")
+    data = {"centred": folder / "centred.h5", "split": folder / "split.parquet"}
+    train(**data, run=run, dataset="demo", protocol="cross_view", seed=0, code={}, threads=1, folder=folder)
+    outputs = {"scores": folder / "scores.parquet", "metrics": folder / "metrics.json"}
+    evaluate(**data, **outputs, weights=folder / "weights.safetensors", run=folder / "run.json")
+    return folder
+
+
+def danet(*arguments):
+    return subprocess.run([DANET, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_a_file_scores_as_in_the_batch(trained):
+    predictor = Predictor(trained / "weights.safetensors")
+    scores = pd.read_parquet(trained / "scores.parquet").set_index("name")["scores"]
+    two_people = [name for name in scores.index if DEMO.sample(name).action in DEMO.two_person]
+    for name in [*scores.index[:5], *two_people[:3]]:
+        found = predictor.scores(trained / f"raw/{name}.skeleton")
+        np.testing.assert_allclose(found, scores[name], atol=1e-5)
+
+
+def test_the_command_prints_what_was_asked_for(trained):
+    file = min((trained / "raw").iterdir())
+    done = danet("predict", trained / "weights.safetensors", file, "--top", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    ((entry,),) = [json.loads(done.stdout)]
+    assert entry["file"] == str(file)
+    assert [set(prediction) for prediction in entry["predictions"]] == [{"action", "score"}] * 3
+    scores = [prediction["score"] for prediction in entry["predictions"]]
+    assert scores == sorted(scores, reverse=True)
+    assert {prediction["action"] for prediction in entry["predictions"]} <= set(DEMO.actions)
+    table = danet("predict", trained / "weights.safetensors", file)
+    assert len(table.stdout.splitlines()) == 6
+    assert entry["predictions"][0]["action"] in table.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("broken.skeleton", "1\n1\n", "broken.skeleton, line 3, frame 1, body 1: wanted a body"),
+        ("empty.skeleton", "2\n0\n0\n", "wanted a body in at least one frame"),
+        ("other.json", json.dumps({"skeletons": [[[1, 2, 3]] * 20]}), "wanted the joints of kinect_v2_25"),
+        ("notes.pdf", "", "wanted a file that ends in"),
+        ("absent.skeleton", None, "wanted a readable file"),
+    ],
+)
+def test_what_cannot_be_labelled_is_said_in_one_line(trained, tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    done = danet("predict", trained / "weights.safetensors", tmp_path / name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_weights_that_are_none(tmp_path):
+    with pytest.raises(UserError, match="wanted weights"):
+        Predictor(tmp_path / "none.safetensors")
+
+
+def test_real_recordings_are_labelled(trained, recordings):
+    """Their actions are not the demo's: what is asked is that each gets scores, and the empty one its line."""
+    predictor = Predictor(trained / "weights.safetensors")
+    files = sorted((recordings / "ntu_samples").rglob("*.skeleton"))
+    assert len(files) == 7
+    for file in files:
+        if file.stem == "S001C002P006R001A008":
+            with pytest.raises(UserError, match="all without one"):
+                predictor.scores(file)
+        else:
+            assert predictor.scores(file).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_real_recordings_are_prepared(recordings, tmp_path):
+    done = danet("prepare", "ntu60", "--raw", recordings / "ntu_samples", "--out", tmp_path / "x.h5", "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["files"], result["samples"], result["set_aside"]) == (7, 5, 2)
+    aside = pd.read_parquet(tmp_path / "x_set_aside.parquet").set_index("name")["reason"]
+    assert "list of missing skeletons" in aside["S001C002P006R001A008"]
+    assert "same sample" in aside["S001C001P001R001A001"]

@@ -1,0 +1,311 @@
+"""The report against numbers worked out here by hand, from small result folders with hostile names in them."""
+
+import json
+import re
+import statistics
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from danet.datasets.catalogue import DATASETS
+from danet.errors import UserError
+from danet.report import dropped, tables
+from danet.report.collect import read_groups, read_preparation
+from danet.report.page import render
+from danet.report.present import duration
+
+EVIL = "<script>alert(1)</script>"
+ACTIONS = ["walk", EVIL, "pay $5 & $6"]
+LABELS = [0, 0, 0, 0, 1, 1, 2, 2]
+PREDICTIONS = {0: [0, 0, 0, 1, 1, 1, 2, 0], 1: [0, 0, 1, 1, 1, 0, 2, 2], 2: [0, 0, 0, 0, 1, 1, 2, 2]}
+VIEWS = ["1", "2", "1", "2", "1", "2", "1", "2"]
+TOP1 = {seed: 100 * sum(p == q for p, q in zip(LABELS, own, strict=True)) / 8 for seed, own in PREDICTIONS.items()}
+PUBLISHED = Path(__file__).parents[1] / "config" / "published.csv"
+
+
+def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validation=True, **changes):
+    folder = results / dataset / protocol / "danet" / f"seed{seed}"
+    folder.mkdir(parents=True)
+    simulated = DATASETS[dataset].simulated
+    shared = {"dataset": dataset, "protocol": protocol, "seed": seed, "simulated": simulated}
+    metrics = {"method": "danet", "top1": TOP1[seed] / 100, "top5": 1.0, "samples": 8, "parameters": 1234}
+    metrics |= {"seconds": 61.0, "epoch": 2, "validation_top1": 0.5 if validation else None}
+    about = {"title": DATASETS[dataset].title, "settings": {"train": {"epochs": 3}}, "versions": {"torch": "2.0"}}
+    about |= {"git": {"commit": "abc123", "dirty": False}, "code": {"train": "ff"}, "data_hash": "d0d0"}
+    about |= {"counts": {"train": 5, "validation": 2, "test": 8}, "actions": ACTIONS, "layout": "kinect_v2_25"}
+    about |= {"device": "CPU", "parameters": 1234, "seconds": 61.0}
+    (folder / "metrics.json").write_text(json.dumps(shared | metrics | changes))
+    (folder / "run.json").write_text(json.dumps(shared | about))
+    epochs = []
+    for epoch in (1, 2, 3):
+        line = {"epoch": epoch, "train_loss": 3 - epoch / 2, "train_top1": epoch / 4, "seconds": 20}
+        if validation:
+            line |= {"validation_loss": 3.1 - epoch / 2, "validation_top1": epoch / 5}
+        epochs.append(json.dumps(line) + "\n")
+    (folder / "history.jsonl").write_text("".join(epochs))
+    names = [f"sample{i}" for i in range(8)]
+    scores = {
+        "name": names,
+        "segment": 0,
+        "label": LABELS,
+        "prediction": PREDICTIONS[seed],
+        "scores": [[0.5, 0.25, 0.25]] * 8,
+    }
+    pd.DataFrame(scores).to_parquet(folder / "scores.parquet")
+    return folder
+
+
+def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
+    folder = results / dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    one, two = 0, min(DATASETS[dataset].two_person, default=0)
+    if manifest:
+        rows = {"name": [f"sample{i}" for i in range(8)], "action": LABELS, "view": VIEWS, "subject": 7, "setup": 0}
+        pd.DataFrame(rows).to_parquet(folder / "manifest.parquet")
+    rows = {"name": "bad", "file": "data/bad.skeleton", "reason": "unreadable", "line": 12, "frame": 3, "body": 0}
+    columns = [*rows, "wanted", "found"]
+    table = pd.DataFrame([rows | {"wanted": "a number", "found": f"{EVIL} {i}"} for i in range(aside)], columns=columns)
+    table.to_parquet(folder / "set_aside.parquet")
+    audit = {"name": ["a", "b", "c", "d"], "action": [one, one, two, two], "frames": [10, 30, 20, 20]}
+    audit |= {"lost_frames": [1, 0, 2, 3], "ids": [1, 3, 2, 2], "kept": [1, 2, 2, 1], "actors": [1, 2, 2, 1]}
+    audit |= {"dropped_short": [0, 1, 0, 0], "dropped_noisy": [0, 0, 0, 1], "dropped_overlap": 0, "gaps": 0}
+    audit |= {"shifted": [0, 5, 0, 1]}
+    pd.DataFrame(audit).to_parquet(folder / "audit.parquet")
+    return folder
+
+
+def written(out):
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+class Reader(HTMLParser):
+    """Collects start tags, ids, links and the cells of each table by caption."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.ids, self.links, self.rows = [], [], [], []
+        self.inside = None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for key, value in attrs if key == "id"]
+        self.links += [value for key, value in attrs if key in ("href", "src", "xlink:href", "srcset", "action")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th", "caption"):
+            self.inside = tag
+            if tag != "caption":
+                self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag == self.inside:
+            self.inside = None
+
+    def handle_data(self, data):
+        if self.inside in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture
+def report(tmp_path):
+    results = tmp_path / "results"
+    preparation = make_preparation(results, aside=1)
+    runs = [make_run(results, seed=seed) for seed in (2, 0, 1)]
+    render(runs, [preparation], PUBLISHED, tmp_path / "report")
+    return tmp_path / "report"
+
+
+def test_mean_and_deviation_over_seeds(report):
+    row = pd.read_csv(report / "tables/accuracy.csv").iloc[0]
+    assert row["seeds"] == 3
+    assert row["top1_mean_percent"] == pytest.approx(statistics.mean(TOP1.values()))
+    assert row["top1_deviation_percent"] == pytest.approx(statistics.stdev(TOP1.values()))
+    assert row["epoch_chosen_by"] == "validation"
+    shown = f"{statistics.mean(TOP1.values()):.1f} ± {statistics.stdev(TOP1.values()):.1f}"
+    cells = [
+        row for row in Reader((report / "index.html").read_text()).rows if row[:2] == ["Simulated demo", "cross_view"]
+    ]
+    assert cells[0][2:5] == [shown, "100.0 ± 0.0", "3"]
+
+
+def test_confusion_counts_every_seed_and_names_the_pairs(report):
+    table = pd.read_csv(report / "tables/demo--cross_view--confusion.csv")
+    pairs = [pair for own in PREDICTIONS.values() for pair in zip(LABELS, own, strict=True)]
+    for row in table.itertuples():
+        assert row.count == pairs.count((row.label, row.prediction))
+        assert row.share_percent == pytest.approx(100 * row.count / (3 * LABELS.count(row.label)))
+    worst = pd.read_csv(report / "tables/demo--cross_view--confused-pairs.csv").iloc[0]
+    assert (worst["action"], worst["predicted_action"], worst["count"]) == ("walk", EVIL, 3)
+
+
+def test_accuracy_by_action_and_by_view(report):
+    actions = pd.read_csv(report / "tables/demo--cross_view--per-action.csv").set_index("label")
+    walks = [sum(p == 0 for p in own[:4]) / 4 * 100 for own in PREDICTIONS.values()]
+    assert actions.loc[0, "samples"] == 4
+    assert actions.loc[0, "top1_mean_percent"] == pytest.approx(statistics.mean(walks))
+    assert actions.loc[0, "top1_deviation_percent"] == pytest.approx(statistics.stdev(walks))
+    views = pd.read_csv(report / "tables/demo--cross_view--by-view.csv", dtype={"view": str}).set_index("view")
+    for view in ("1", "2"):
+        own = [i for i, other in enumerate(VIEWS) if other == view]
+        right = [sum(seed[i] == LABELS[i] for i in own) / len(own) * 100 for seed in PREDICTIONS.values()]
+        assert views.loc[view, "top1_mean_percent"] == pytest.approx(statistics.mean(right))
+    assert not (report / "tables/demo--cross_view--by-setup.csv").exists()  # setup 0 throughout: there are none
+
+
+def test_audit_counts_unexpected_and_missing_people(report):
+    table = pd.read_csv(report / "tables/demo--audit-by-action.csv").set_index("action")
+    one, two = table.loc[0], table.loc[min(DATASETS["demo"].two_person)]
+    assert (one["samples"], one["lost_frames"], one["lost_frames_percent"], one["dropped_short"]) == (2, 1, 2.5, 1)
+    assert (one["unexpected_second"], one["missing_second"]) == (1, 0)
+    assert (two["unexpected_second"], two["missing_second"], two["dropped_noisy"]) == (0, 1, 1)
+    assert (one["retimed"], two["retimed"]) == (1, 1)
+    listed = pd.read_csv(report / "tables/demo--unexpected-actors.csv")
+    assert list(zip(listed["name"], listed["people"], listed["actors"], strict=True)) == [("b", 1, 2), ("d", 2, 1)]
+
+
+def test_everything_simulated_says_so(report):
+    html = (report / "index.html").read_text()
+    assert "SIMULATED recordings - not a result about people" in html
+    for path in (report / "tables").glob("*.csv"):
+        assert pd.read_csv(path)["simulated"].all(), path.name
+    for path in (report / "figures").glob("*.svg"):
+        assert "SIMULATED" in path.read_text(), path.name
+    reader = Reader(html)
+    headings = [row for row in reader.rows if row[-1] == "Data"]
+    assert len(headings) == reader.tags.count("table")
+    body = [row for row in reader.rows if row[-1] != "Data" and row[0] != "Total"]
+    assert {row[-1] for row in body} == {"SIMULATED"}
+
+
+def test_every_string_is_escaped_and_figures_are_xml(report):
+    html = (report / "index.html").read_text()
+    assert EVIL not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert Reader(html).tags.count("script") == 1
+    for path in (report / "figures").glob("*.svg"):
+        ET.parse(path)
+    texts = ET.parse(report / "figures/demo--cross_view--confusion.svg").iter("{http://www.w3.org/2000/svg}text")
+    assert set(ACTIONS) <= {text.text for text in texts}
+
+
+def test_page_loads_nothing_and_every_link_leads_somewhere(report):
+    html = (report / "index.html").read_text()
+    reader = Reader(html)
+    assert not re.search(r"url\((?!#)|@import|//[\w.]+\.\w+/", html)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert len(reader.links) > 10
+    for link in reader.links:
+        if link.startswith("#"):
+            assert link[1:] in reader.ids
+        elif link != "data:,":
+            assert (report / link).is_file(), link
+
+
+def test_same_input_same_bytes_whatever_the_order(tmp_path):
+    preparation = make_preparation(tmp_path / "results")
+    runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
+    render(runs, [preparation], PUBLISHED, tmp_path / "one")
+    render(runs[::-1], [preparation], PUBLISHED, tmp_path / "two")
+    assert written(tmp_path / "one") == written(tmp_path / "two")
+
+
+def test_one_seed_without_validation_manifest_or_failures(tmp_path):
+    preparation = make_preparation(tmp_path / "results", "nw_ucla", aside=0, manifest=False)
+    run = make_run(tmp_path / "results", "nw_ucla", validation=False)
+    render([run], [preparation], PUBLISHED, tmp_path / "report")
+    row = pd.read_csv(tmp_path / "report/tables/accuracy.csv").iloc[0]
+    assert pd.isna(row["top1_deviation_percent"])
+    assert row["epoch_chosen_by"] == "not validation"
+    assert not (tmp_path / "report/tables/nw_ucla--cross_view--by-view.csv").exists()
+    assert "SIMULATED" not in (tmp_path / "report/index.html").read_text()
+
+
+def test_published_figures_stand_beside_real_results_only(tmp_path):
+    runs = [make_run(tmp_path / "results", name) for name in ("nw_ucla", "demo")]
+    render(runs, [], PUBLISHED, tmp_path / "report")
+    table = pd.read_csv(tmp_path / "report/tables/nw_ucla--cross_view--published.csv")
+    others = pd.read_csv(PUBLISHED)["nw_ucla_cross_view"].dropna()
+    assert sorted(table["top1_percent"][1:]) == sorted(others)
+    assert table["method"][0].startswith("DANet")
+    assert table["difference_points"][1:].to_list() == pytest.approx([TOP1[0] - x for x in table["top1_percent"][1:]])
+    assert table["read_in"].notna().all()
+    assert not (tmp_path / "report/tables/demo--cross_view--published.csv").exists()
+    html = (tmp_path / "report/index.html").read_text()
+    captions = re.findall(r"<caption><span>(.*?)</span></caption>", html, re.DOTALL)
+    assert [caption for caption in captions if caption.startswith("All runs")] == ["All runs"]  # it holds both kinds
+
+
+def test_folds_are_averaged_within_a_seed_first(tmp_path):
+    runs = [
+        make_run(tmp_path / "results", "uestc", f"cross_view_2/{fold}", seed)
+        for fold, seed in (("even", 0), ("even", 1), ("odd", 0), ("odd", 1), ("odd", 2))
+    ]
+    table = tables.accuracy(read_groups(runs, [])).set_index("protocol")
+    row = table.loc["cross_view_2, mean of 2 folds"]
+    assert row["seeds"] == 2  # seed 2 lacks a fold
+    assert row["top1_mean_percent"] == pytest.approx((TOP1[0] + TOP1[1]) / 2)
+    assert row["samples"] == 16
+
+
+def test_long_lists_are_cut_on_the_page_and_whole_in_the_file(tmp_path):
+    preparation = make_preparation(tmp_path / "results", aside=250)
+    render([], [preparation], PUBLISHED, tmp_path / "report")
+    html = (tmp_path / "report/index.html").read_text()
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; ") == 200
+    assert "The first 200 of 250 rows are shown" in html
+    assert len(pd.read_csv(tmp_path / "report/tables/demo--set-aside.csv")) == 250
+    assert dropped.set_aside(read_preparation(preparation))["place"][0] == "line 12, frame 3"
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "run.json", "history.jsonl", "scores.parquet"])
+@pytest.mark.parametrize("content", [None, "[1]", "{"])
+def test_missing_or_wrong_run_file_is_named(tmp_path, name, content):
+    run = make_run(tmp_path / "results")
+    if content is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(content)
+    with pytest.raises(UserError, match=re.escape(f"seed0/{name}: ")):
+        render([run], [], PUBLISHED, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("name", ["set_aside.parquet", "audit.parquet"])
+def test_missing_preparation_file_is_named(tmp_path, name):
+    preparation = make_preparation(tmp_path / "results")
+    (preparation / name).unlink()
+    with pytest.raises(UserError, match=re.escape(f"demo/{name}: ")):
+        render([], [preparation], PUBLISHED, tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"top1": 0.1}, "wanted top-1 0.1000 .* found 0.7500"),
+        ({"samples": 9}, "wanted 9 samples"),
+        ({"simulated": False}, "wanted simulated False"),
+        ({"protocol": "../../up"}, "wanted letters"),
+    ],
+)
+def test_files_that_contradict_each_other_are_refused(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        read_groups([make_run(tmp_path / "results", **changes)], [])
+
+
+def test_runs_of_one_protocol_must_share_their_test_samples(tmp_path):
+    runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
+    scores = pd.read_parquet(runs[1] / "scores.parquet")
+    scores.assign(name=scores["name"] + "x").to_parquet(runs[1] / "scores.parquet")
+    with pytest.raises(UserError, match=r"seed1/scores.parquet: wanted the test samples of"):
+        read_groups(runs, [])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0.40 s"), (59.7, "1 min 00 s"), (3599.6, "1 h 00 min"), (7262, "2 h 01 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

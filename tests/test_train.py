@@ -1,0 +1,194 @@
+"""The training loop: repeatable, resumable, and blind to the test part."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from danet.config import Run, check
+from danet.datasets.nw_ucla import NW_UCLA
+from danet.datasets.uestc import UESTC
+from danet.errors import UserError
+from danet.evaluate import evaluate, probabilities, top_k
+from danet.files import read_json
+from danet.model.weights import read_tensors
+from danet.prepare.split import copies_of_training, refuse_leaks, split
+from danet.recording import Sequence
+from danet.store import open_records, write_records
+from danet.train import learning_rate, train
+
+SETTINGS = {
+    "clips": {"frames": 8},
+    "model": {"width": 16, "blocks": 1, "heads": 2},
+    "train": {"epochs": 3, "warmup_epochs": 1, "batch_size": 8, "learning_rate": 0.01},
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Sequences under NW-UCLA's names in which two actions differ in the height of a hand."""
+    folder = tmp_path_factory.mktemp("prepared")
+    rng = np.random.default_rng(0)
+    sequences = []
+    for action in (1, 2):
+        for subject in (1, 2, 3, 4):
+            for view in (1, 2, 3):
+                joints = rng.normal(0, 0.05, (12, 1, 20, 3)) + np.linspace(0, 1, 20)[:, None]
+                joints[:, :, 7, 1] += action
+                name = f"a{action:02}_s{subject:02}_e00_v{view:02}"
+                sequences.append(Sequence(name, joints.astype(np.float32)))
+    about = NW_UCLA.describe() | {"prepare": {}}
+    write_records(folder / "centred.h5", "centred", (s.to_record() for s in sequences), about)
+    run = check(Run, SETTINGS, "test")
+    split(NW_UCLA, "cross_view", [s.name for s in sequences], run.split).to_parquet(folder / "split.parquet")
+    return folder
+
+
+def run_once(prepared, folder, seed=0, **changes):
+    settings = {key: value | changes.get(key, {}) for key, value in SETTINGS.items()}
+    train(
+        centred=changes.get("centred", prepared / "centred.h5"),
+        split=prepared / "split.parquet",
+        run=check(Run, settings, "test"),
+        dataset="nw_ucla",
+        protocol="cross_view",
+        seed=seed,
+        code={},
+        threads=1,
+        folder=folder,
+    )
+    return read_tensors(folder / "weights.safetensors")[0]
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_seed_decides(prepared, tmp_path):
+    first = run_once(prepared, tmp_path / "a")
+    assert same(first, run_once(prepared, tmp_path / "b"))
+    assert not same(first, run_once(prepared, tmp_path / "c", seed=1))
+
+
+def test_the_files_of_a_run(prepared, tmp_path):
+    run_once(prepared, tmp_path, train={"epochs": 40, "averaging": 0.5})
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in history] == list(range(1, 41))
+    run = read_json(tmp_path / "run.json")
+    assert run["counts"] == {"train": 12, "validation": 4, "test": 8}
+    accuracies = [row["validation_top1"] for row in history]
+    error = (max(accuracies) * (1 - max(accuracies)) / 4) ** 0.5
+    chosen = max(place for place, accuracy in enumerate(accuracies) if accuracy >= max(accuracies) - error)
+    assert (run["epoch"], run["validation_top1"]) == (chosen + 1, accuracies[chosen])
+    assert run["settings"]["train"]["epochs"] == 40
+    assert not (tmp_path / ".resume").exists()
+    evaluate(
+        weights=tmp_path / "weights.safetensors",
+        run=tmp_path / "run.json",
+        centred=prepared / "centred.h5",
+        split=prepared / "split.parquet",
+        scores=tmp_path / "scores.parquet",
+        metrics=tmp_path / "metrics.json",
+    )
+    scores, metrics = pd.read_parquet(tmp_path / "scores.parquet"), read_json(tmp_path / "metrics.json")
+    assert all(name.endswith("v03") for name in scores["name"])
+    assert (scores["label"] == [NW_UCLA.parse_name(name).action for name in scores["name"]]).all()
+    chances = np.stack(scores["scores"])
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
+    assert metrics["top1"] == (chances.argmax(axis=1) == scores["label"]).mean() >= 0.9
+    assert metrics["samples"] == 8
+
+
+def test_the_test_part_is_not_needed(prepared, tmp_path):
+    with_test = run_once(prepared, tmp_path / "a")
+    with open_records(prepared / "centred.h5", "centred") as records:
+        kept = [record for record in records if not record.name.endswith("v03")]
+        write_records(tmp_path / "part.h5", "centred", kept, records.about)
+    assert same(with_test, run_once(prepared, tmp_path / "b", centred=tmp_path / "part.h5"))
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 7])
+def test_killed_and_started_again_is_as_undisturbed(prepared, tmp_path, epochs):
+    settings = {"epochs": 6, "refit": True}
+    whole = run_once(prepared, tmp_path / "whole", train=settings)
+    program = f"""
+import os, signal, sys
+sys.path.insert(0, {os.fspath(os.path.dirname(__file__))!r})
+import test_train
+from pathlib import Path
+from danet import train
+def keep_and_die(state, folder, identity, keep=train.keep):
+    keep(state, folder, identity)
+    if len(state.history) == {epochs}:
+        os.kill(os.getpid(), signal.SIGKILL)
+train.keep = keep_and_die
+prepared, folder = Path({os.fspath(prepared)!r}), Path({os.fspath(tmp_path / "killed")!r})
+test_train.run_once(prepared, folder, train={settings!r})
+"""
+    killed = subprocess.run([sys.executable, "-c", program])
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed/weights.safetensors").exists()
+    resumed = run_once(prepared, tmp_path / "killed", train=settings)
+    assert same(whole, resumed)
+
+
+def test_a_refit_learns_from_the_validation_part_too(prepared, tmp_path):
+    kept = run_once(prepared, tmp_path / "a")
+    refitted = run_once(prepared, tmp_path / "b", train={"refit": True})
+    assert not same(kept, refitted)
+    history = [json.loads(line) for line in (tmp_path / "b/history.jsonl").read_text().splitlines()]
+    chosen = read_json(tmp_path / "b/run.json")["epoch"]
+    assert [row["validation_top1"] is None for row in history] == [False] * 3 + [True] * chosen
+    assert history[:3] != history[3:]
+
+
+def test_state_of_another_run_is_not_taken_up(prepared, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("danet.train.write_text", lambda *_: 1 / 0)  # ends after the last epoch, before the last file
+        with pytest.raises(ZeroDivisionError):
+            run_once(prepared, tmp_path / "a")
+    assert (tmp_path / "a/.resume/state.safetensors").exists()
+    changed = {"learning_rate": 0.02}
+    assert same(run_once(prepared, tmp_path / "a", train=changed), run_once(prepared, tmp_path / "b", train=changed))
+
+
+def test_a_test_sample_that_is_a_copy_of_a_training_sample(tmp_path):
+    sequences = [Sequence(f"{name}", np.ones((2, 1, 25, 3), np.float32), content=7) for name in ("a", "b", "c")]
+    write_records(tmp_path / "x.h5", "centred", (s.to_record() for s in sequences), {})
+    with open_records(tmp_path / "x.h5", "centred") as records:
+        parts = {"a": "train", "b": "test"}
+        assert copies_of_training(records, parts) == {"b": "a"}
+        with pytest.raises(UserError, match="b, a copy of a"):
+            refuse_leaks(records, parts, UESTC)
+        refuse_leaks(records, parts, NW_UCLA)
+        refuse_leaks(records, {"a": "train", "b": "validation", "c": ""}, UESTC)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(prepared, tmp_path):
+    with pytest.raises(UserError, match="wanted a finite loss"):
+        run_once(prepared, tmp_path, train={"learning_rate": 1e30, "warmup_epochs": 0})
+
+
+def test_missing_parts_are_named(prepared, tmp_path):
+    write_records(tmp_path / "empty.h5", "centred", [], NW_UCLA.describe() | {"prepare": {}})
+    with pytest.raises(UserError, match="found none"):
+        run_once(prepared, tmp_path, centred=tmp_path / "empty.h5")
+
+
+def test_learning_rate_rises_and_falls():
+    settings = check(Run, SETTINGS | {"train": {"epochs": 10, "warmup_epochs": 2, "learning_rate": 1.0}}, "test").train
+    rates = [learning_rate(settings, done, 10) for done in (0, 1, 2, 6, 10)]
+    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_scores():
+    chances = probabilities(np.array([[1.0, 2.0, 3.0], [1000.0, 0.0, -1000.0]]))
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    assert top_k(chances, np.array([1, 1]), 1) == 0
+    assert top_k(chances, np.array([1, 1]), 2) == 1

@@ -1,0 +1,552 @@
+"""`danet prepare` against damaged files, kills and full disks: nothing stops it, nothing half done is left."""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import kinect_text
+
+from danet.cli import main
+from danet.datasets.skeleton_text import read_skeleton_text
+from danet.errors import BadRecording
+from danet.prepare import chain
+from danet.prepare.denoise import NOBODY_KEPT
+from danet.prepare.manifest import NO_SAMPLE, NO_TEXT, TWICE
+from danet.prepare.parse import NOBODY, UNREADABLE
+from danet.store import open_records
+
+START = "from danet.cli import main; main()"
+FIRST, SECOND = 72057594037931101, 72057594037931103
+BAD = "S002C001P001R001A001"
+GOOD = tuple(f"S001C00{camera}P001R001A001" for camera in (1, 2, 3))
+JOINT_LINE = 4  # counted from 0: frames, bodies, header, joints come before it
+
+
+def poses(rng, frames):
+    """An upright body that moves, (frames, 25, 3)."""
+    shape = np.array([0.2, 1.0, 0.2]) * rng.uniform(-1, 1, (25, 3))
+    return (shape + rng.normal(0, 0.05, (frames, 1, 3)) + [0, 0, 3]).round(4)
+
+
+def recording(seed, ids=(FIRST,), frames=14):
+    """The text of a recording in which each of the ids is seen in every frame."""
+    rng = np.random.default_rng(seed)
+    bodies = [(body, poses(rng, frames)) for body in ids]
+    return kinect_text([[(body, joints[frame]) for body, joints in bodies] for frame in range(frames)])
+
+
+@pytest.fixture(scope="module")
+def good():
+    """Three good recordings, by sample name."""
+    return {name: recording(seed, (FIRST, SECOND)[: 1 + seed % 2]) for seed, name in enumerate(GOOD)}
+
+
+@pytest.fixture
+def raw(tmp_path, good):
+    """A folder that holds the good recordings."""
+    return fill(tmp_path / "raw", good)
+
+
+def fill(folder, contents):
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (folder / f"{name}.skeleton").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch, capfd):
+    """Runs `danet prepare demo` in this process: exit code and what it wrote to stderr; output in tmp_path / "out"."""
+
+    def run(raw, *options):
+        out = tmp_path / "out" / "demo.h5"
+        words = ["danet", "prepare", "demo", "--raw", raw, "--out", out, "--jobs", 1, *options]
+        monkeypatch.setattr(sys, "argv", [*map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, capfd.readouterr().err
+
+    return run
+
+
+def outcome(folder):
+    """(data hash, {name: joints}, set-aside rows) of what a run wrote; its files, and no others, must be there."""
+    assert sorted(os.listdir(folder)) == ["demo.h5", "demo_audit.parquet", "demo_set_aside.parquet"]
+    with open_records(folder / "demo.h5", "centred") as records:
+        arrays = {record.name: record.rows["joints"] for record in records}
+        return records.data_hash, arrays, pd.read_parquet(folder / "demo_set_aside.parquet")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, good):
+    """Data hash and arrays of a run over the good files alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    chain.prepare(
+        chain.find_dataset("demo"),
+        fill(folder / "raw", good),
+        folder / "out" / "demo.h5",
+        settings=chain.Prepare(),
+        jobs=1,
+    )
+    data_hash, arrays, aside = outcome(folder / "out")
+    assert sorted(arrays) == sorted(GOOD)
+    assert aside.empty
+    return data_hash, arrays
+
+
+def assert_undisturbed(folder, undisturbed):
+    """The good files came out as ever; returns the set-aside table."""
+    data_hash, arrays, aside = outcome(folder)
+    assert data_hash == undisturbed[0]
+    for name, joints in undisturbed[1].items():
+        np.testing.assert_array_equal(arrays[name], joints)
+    return aside
+
+
+def edited(line, text, seed=9):
+    """A recording with one line, counted from 0, replaced."""
+    lines = recording(seed).split(b"\n")
+    lines[line] = text
+    return b"\n".join(lines)
+
+
+def coordinate(text):
+    """A recording whose first x is `text`."""
+    return edited(JOINT_LINE, text + b" 1 1 1 2 3 4 0 0 0 1 2")
+
+
+FRAMES, BODIES, HEADER, JOINTS = "number of frames", "number of bodies", "an integer id", "number of joints, 25"
+NUMBERS, FIELDS = "finite decimal numbers", "12 fields"
+WHOLE = recording(9)
+DAMAGED = {  # content, then line, frame, body, part of what was wanted, part of what was found
+    "empty": (b"", 1, 0, 0, FRAMES, "end of the file"),
+    "blank": (b"\r\n \t\n\n", 4, 0, 0, FRAMES, "end of the file"),
+    "nul_filled": (b"\0" * 4096, 1, 0, 0, "text", "NUL"),
+    "nul_tail": (WHOLE[:-500] + b"\0" * 500, None, 0, 0, "text", "NUL"),
+    "binary": (bytes(range(1, 256)) * 9, None, 0, 0, FRAMES, r"\x01\x02"),
+    "another_text": (b"name,x,y\nA001,1,2\n", 1, 0, 0, FRAMES, "'name,x,y'"),
+    "24_joints": (edited(3, b"24"), 4, 1, 1, JOINTS, "'24'"),
+    "no_joints": (edited(3, b"0"), 4, 1, 1, JOINTS, "'0'"),
+    "negative_frames": (edited(0, b"-14"), 1, 0, 0, FRAMES, "'-14'"),
+    "frames_no_number": (edited(0, b"14.0"), 1, 0, 0, FRAMES, "'14.0'"),
+    "too_many_frames": (edited(0, b"999999999999999999"), 394, 15, 0, BODIES, "end of the file"),
+    "frames_beyond_int64": (edited(0, b"9" * 30), 1, 0, 0, FRAMES, "'999"),
+    "too_few_frames": (edited(0, b"13"), 366, 0, 0, "end of the file after its last frame", "'1'"),
+    "negative_bodies": (edited(1, b"-1"), 2, 1, 0, BODIES, "'-1'"),
+    "bodies_no_number": (edited(1, b"one"), 2, 1, 0, BODIES, "'one'"),
+    "too_many_bodies": (edited(1, b"999999999999999999"), 30, 1, 2, HEADER, "'1'"),
+    "bodies_beyond_int64": (edited(1, b"9" * 30), 2, 1, 0, BODIES, "'999"),
+    "id_as_float": (edited(2, b"7.2e16 0 0 0 0 0 0 0 0 2"), 3, 1, 1, HEADER, "7.2e16"),
+    "nan": (coordinate(b"nan"), 5, 1, 1, NUMBERS, "'nan 1 1"),
+    "NaN": (coordinate(b"-1.#IND"), 5, 1, 1, NUMBERS, "'-1.#IND"),
+    "inf": (coordinate(b"-inf"), 5, 1, 1, NUMBERS, "'-inf"),
+    "beyond_float64": (coordinate(b"1e999"), 0, 1, 0, NUMBERS, "too large"),
+    "beyond_float32": (coordinate(b"-1e39"), 0, 1, 0, NUMBERS, "too large"),
+    "beyond_any_room": (coordinate(b"3e38"), 0, 1, 0, "within 1,000,000 m", "beyond"),
+    "decimal_comma": (coordinate(b"0,5"), 5, 1, 1, NUMBERS, "'0,5"),
+    "11_fields": (edited(JOINT_LINE, b"1 2 3 4 5 6 7 8 9 10 11"), 5, 1, 1, FIELDS, "'1 2 3"),
+    "one_id_twice": (recording(9, (FIRST, FIRST)), 0, 1, 0, "each body id once", f"id {FIRST} twice"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_file_is_set_aside_and_fatal_when_strict(raw, prepare, undisturbed, tmp_path, damage):
+    content, line, frame, body, wanted, found = DAMAGED[damage]
+    fill(raw, {BAD: content})
+    code, error = prepare(raw)
+    assert code == 0
+    (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
+    assert (row["name"], row["file"], row["reason"]) == (BAD, str(raw / f"{BAD}.skeleton"), UNREADABLE)
+    assert (row["frame"], row["body"]) == (frame, body)
+    assert row["line"] > 0 if line is None else row["line"] == line
+    assert wanted in row["wanted"]
+    assert found in row["found"]
+
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    code, error = prepare(raw, "--strict")
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith(f"danet: {raw / BAD}.skeleton")
+    assert f"found {row['found']}" in error
+    assert os.listdir(tmp_path / "out") == []
+
+
+def kind_of_line(number):
+    """What the grammar wants at a line, counted from 0, of a recording of one body."""
+    if number == 0:
+        return FRAMES
+    place = (number - 1) % 28
+    return (BODIES, HEADER, JOINTS)[place] if place < 3 else NUMBERS
+
+
+def test_truncated_at_every_line(raw, prepare, undisturbed, tmp_path):
+    lines = recording(9, frames=2).split(b"\n")[:-1]
+    assert len(lines) == 57
+    cut = {f"S003C001P{number:03}R001A001": b"\n".join(lines[:number]) for number in range(1, 57)}
+    inside = {
+        f"S004C001P{number:03}R001A001": b"\n".join([*lines[:number], lines[number].rpartition(b" ")[0]])
+        for number in range(1, 57)
+    }
+    fill(raw, cut | inside)
+    assert prepare(raw)[0] == 0
+    aside = assert_undisturbed(tmp_path / "out", undisturbed)
+    assert len(aside) == len(cut) + len(inside)
+    assert set(aside["reason"]) == {UNREADABLE}
+    for row in aside[aside["name"].isin(cut)].to_dict("records"):
+        number = int(row["name"][9:12])
+        assert (row["line"], row["frame"]) == (number, (number - 1) // 28 + 1)
+        assert kind_of_line(number) in row["wanted"]
+    for row in aside[aside["name"].isin(inside)].to_dict("records"):
+        number = int(row["name"][9:12])
+        assert row["line"] in (number, number + 1)
+        assert (FIELDS if kind_of_line(number) == NUMBERS else kind_of_line(number)) in row["wanted"]
+
+
+HARMLESS = {
+    "crlf": lambda content: content.replace(b"\n", b"\r\n"),
+    "byte_order_mark": lambda content: b"\xef\xbb\xbf" + content,
+    "no_last_newline": lambda content: content.rstrip(b"\n"),
+    "blank_lines": lambda content: b"\n" + content.replace(b"\n", b"\n\r\n \n"),
+    "tabs_and_spaces": lambda content: content.replace(b" ", b" \t ").replace(b"\n", b"  \n"),
+    "exponents": lambda content: content.replace(b" 0.01 ", b" 1.0e-02 "),
+}
+
+
+@pytest.mark.parametrize("form", HARMLESS)
+def test_forms_that_change_nothing(raw, good, prepare, undisturbed, tmp_path, form):
+    changed = {name: HARMLESS[form](content) for name, content in good.items()}
+    assert all(changed[name] != good[name] for name in good)
+    fill(raw, changed)
+    assert prepare(raw) == (0, "")
+    assert assert_undisturbed(tmp_path / "out", undisturbed).empty
+
+
+def test_exponents_and_minus_zero_in_coordinates(raw, prepare, tmp_path):
+    plain, other = (
+        coordinate(text).replace(b" 1 1 1 2 3", b" %s 1 1 2 3" % y) for text, y in ((b"0.25", b"0"), (b"2.5E-1", b"-0"))
+    )
+    arrays = []
+    for content in (plain, other):
+        fill(raw, {BAD: content})
+        assert prepare(raw) == (0, "")
+        arrays.append(outcome(tmp_path / "out")[1][BAD])
+    np.testing.assert_array_equal(*arrays)
+
+
+def test_seven_bodies_are_no_trouble(raw, prepare, undisturbed, tmp_path):
+    fill(raw, {BAD: recording(9, range(FIRST, FIRST + 7))})
+    assert prepare(raw) == (0, "")
+    _, arrays, aside = outcome(tmp_path / "out")
+    assert aside.empty
+    assert arrays[BAD].shape == (2 * 14, 25, 3)
+    audit = pd.read_parquet(tmp_path / "out" / "demo_audit.parquet").set_index("name").loc[BAD]
+    assert (audit["ids"], audit["kept"], audit["actors"]) == (7, 2, 2)
+    for name, joints in undisturbed[1].items():
+        np.testing.assert_array_equal(arrays[name], joints)
+
+
+NOT_SHOWN = {
+    "empty_frames": (b"3\n0\n0\n0\n", NOBODY),
+    "one_empty_frame": (b"1\n0\n", NOBODY),
+    "no_frames": (b"0\n", NOBODY),
+}
+NOT_SHOWN["short_bodies"] = (recording(9, (FIRST, SECOND), frames=11), NOBODY_KEPT)
+
+
+@pytest.mark.parametrize("case", NOT_SHOWN)
+def test_a_recording_of_nobody_is_set_aside(raw, prepare, undisturbed, tmp_path, case):
+    content, reason = NOT_SHOWN[case]
+    fill(raw, {BAD: content})
+    assert prepare(raw)[0] == 0
+    aside = assert_undisturbed(tmp_path / "out", undisturbed)
+    assert aside[["name", "reason"]].to_numpy().tolist() == [[BAD, reason]]
+
+
+def test_files_that_are_not_used_by_their_name(raw, good, prepare, undisturbed, tmp_path):
+    fill(raw, {"notes": b"1", f"._{GOOD[0]}": b"Mac OS X", f"{GOOD[0]} (1)": good[GOOD[0]]})
+    fill(raw / "deeper", {GOOD[0]: recording(9)})
+    for path in (b"\xff\xfe.skeleton", b"caf\xe9/%s.skeleton" % BAD.encode()):
+        where = os.path.join(os.fsencode(raw), path)
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        Path(os.fsdecode(where)).write_bytes(WHOLE)
+    assert prepare(raw)[0] == 0
+    aside = assert_undisturbed(tmp_path / "out", undisturbed)
+    reasons = dict(zip(aside["file"].str.removeprefix(f"{raw}/"), aside["reason"], strict=True))
+    assert reasons == {
+        "notes.skeleton": NO_SAMPLE,
+        f"._{GOOD[0]}.skeleton": NO_SAMPLE,
+        f"{GOOD[0]} (1).skeleton": NO_SAMPLE,
+        f"deeper/{GOOD[0]}.skeleton": TWICE,
+        "\\xff\\xfe.skeleton": NO_SAMPLE,
+        f"caf\\xe9/{BAD}.skeleton": NO_TEXT,
+    }
+
+
+def link_to_itself(path):
+    path.symlink_to(path)
+
+
+OBSTACLES = {  # how it comes to be, and part of what is found
+    "link_to_nothing": (lambda path: path.symlink_to("nowhere"), "No such file"),
+    "link_to_itself": (link_to_itself, "Too many levels of symbolic links"),
+    "folder": (Path.mkdir, "a folder"),
+    "link_to_a_folder": (lambda path: path.symlink_to("."), "a folder"),
+    "pipe": (os.mkfifo, "a pipe"),
+    "disk_that_fails": (lambda path: path.symlink_to("/proc/self/mem"), "Input/output error"),
+    "endless_device": (lambda path: path.symlink_to("/dev/zero"), "a device"),
+}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_is_no_file_is_set_aside(raw, prepare, undisturbed, tmp_path, obstacle):
+    make, found = OBSTACLES[obstacle]
+    make(raw / f"{BAD}.skeleton")
+    (raw / "loop").symlink_to(raw)
+    assert prepare(raw)[0] == 0
+    (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
+    assert (row["name"], row["reason"], row["wanted"]) == (BAD, UNREADABLE, "a readable file")
+    assert found in row["found"]
+
+
+def test_a_file_that_vanishes_after_the_manifest(raw, prepare, undisturbed, tmp_path, monkeypatch):
+    fill(raw, {BAD: WHOLE})
+    make_manifest = chain.make_manifest
+
+    def vanish(dataset, folders):
+        manifest = make_manifest(dataset, folders)
+        (raw / f"{BAD}.skeleton").unlink()
+        return manifest
+
+    monkeypatch.setattr(chain, "make_manifest", vanish)
+    assert prepare(raw)[0] == 0
+    (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
+    assert (row["name"], row["reason"], row["found"]) == (BAD, UNREADABLE, "No such file or directory")
+
+
+def test_a_file_that_may_not_be_read(raw, prepare, undisturbed, tmp_path, monkeypatch):
+    fill(raw, {BAD: WHOLE})
+    opened = open
+
+    def refuse(path, *args, **kwargs):  # by hand, because root may read everything
+        if Path(str(path)).stem == BAD:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert prepare(raw)[0] == 0
+    (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
+    assert (row["name"], row["reason"], row["found"]) == (BAD, UNREADABLE, "Permission denied")
+
+
+@pytest.mark.parametrize("line", [0, 1])
+@pytest.mark.parametrize("claim", [b"2147483648", b"999999999999999999"])
+def test_no_memory_is_taken_on_a_files_word(line, claim):
+    content = edited(line, claim)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadRecording):
+            read_skeleton_text(BAD, BAD, content)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(content) + 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_every_damage_at_once_on_several_processes(raw, undisturbed, tmp_path):
+    fill(raw, {f"S{place:03}C001P001R001A002": case[0] for place, case in enumerate(DAMAGED.values(), 1)})
+    command = [sys.executable, "-W", "error", "-c", START, "prepare", "demo", "--raw", raw]
+    command += ["--out", tmp_path / "out" / "demo.h5", "--jobs", "2"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert json.loads(done.stdout)["set_aside"] == len(DAMAGED)
+    assert len(assert_undisturbed(tmp_path / "out", undisturbed)) == len(DAMAGED)
+
+
+MANY = 1000  # recordings: enough for a run of a second or so
+KILLS = 20
+
+
+def in_its_own_process(function, folder):
+    """Runs a function of this module on `folder` in a fresh process, which may fork and set limits; what it returns."""
+    script = f"import json, sys, test_unbreakable as t; print(json.dumps(t.{function.__name__}(sys.argv[1])))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-W", "error", "-c", script, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def fill_with_many(folder):
+    """MANY recordings that differ in one coordinate, and one damaged file."""
+    content = recording(9)
+    first = content.split(b"\n")[JOINT_LINE].split(b" ")[0]
+    fill(folder, {BAD: b""})
+    for number in range(MANY):
+        name = f"S{number // 100 + 1:03}C001P{number % 100 + 1:03}R001A001"
+        fill(folder, {name: content.replace(first, b"0.%04d" % number, 1)})
+
+
+def start(raw, out, report=None, largest_file=None):
+    """Forks a child that runs `danet prepare` on one process; its errors go to the open file `report`."""
+    child = os.fork()
+    if child:
+        return child
+    code = 99
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(report or nowhere.fileno(), 2)
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        sys.argv = ["danet", "prepare", "demo", "--raw", str(raw), "--out", str(out), "--jobs", "1"]
+        main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        os._exit(code)
+
+
+def ended(child):
+    """The exit code of a child; minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def kill_and_run_again(folder):
+    """Kills KILLS runs, each at another moment, and follows each by one that is left alone."""
+    raw, out = Path(folder, "raw"), Path(folder, "out", "demo.h5")
+    chain.prepare_one("demo", chain.Prepare(), (BAD, str(next(raw.iterdir()))))  # loads compiled code before the forks
+    for _ in range(2):  # the first may be slow
+        begun = time.monotonic()
+        assert ended(start(raw, out)) == 0
+        seconds = time.monotonic() - begun
+    expected = digests(out.parent)
+    moments = (np.arange(KILLS) + np.random.default_rng(1).random(KILLS)) / KILLS * seconds
+    killed, seen = 0, set()
+    for moment in moments:
+        shutil.rmtree(out.parent)
+        child = start(raw, out)
+        time.sleep(moment)
+        os.kill(child, signal.SIGKILL)
+        killed += ended(child) == -signal.SIGKILL
+        left = sorted(os.listdir(out.parent)) if out.parent.exists() else []
+        for name in set(left) & set(expected):
+            assert digests(out.parent)[name] == expected[name], f"{name} is there but not whole"
+        seen.add(" ".join(left))
+        assert ended(start(raw, out)) == 0
+        assert digests(out.parent) == expected, f"after a kill at {moment:.3f} s of {seconds:.3f} s"
+    return {"seconds": seconds, "killed": killed, "left": sorted(seen)}
+
+
+def test_killed_at_any_moment_and_run_again(tmp_path):
+    fill_with_many(tmp_path / "raw")
+    told = in_its_own_process(kill_and_run_again, tmp_path)
+    print(told)
+    assert told["killed"] >= KILLS * 3 // 4
+    assert len(told["left"]) > 1, "all kills came before or after the writing"
+    assert any(".partial" in left for left in told["left"])
+
+
+def fill_the_disk(folder):
+    """Runs with ever more room on the disk: [limit in bytes, exit code, errors, files left] of each."""
+    raw, out = Path(folder, "raw"), Path(folder, "out", "demo.h5")
+    chain.prepare_one("demo", chain.Prepare(), (BAD, str(next(raw.iterdir()))))
+    assert ended(start(raw, out)) == 0
+    sizes = {path.name: path.stat().st_size for path in out.parent.iterdir()}
+    found = []
+    whole = max(sizes.values())
+    for limit in sorted({0, 1, 100, 2000, whole // 3, whole - 1, *(size - 1 for size in sizes.values())}):
+        shutil.rmtree(out.parent)
+        read, write = os.pipe()
+        child = start(raw, out, report=write, largest_file=limit)
+        os.close(write)
+        with open(read) as report:
+            errors = report.read()
+        found.append([limit, ended(child), errors, sorted(os.listdir(out.parent))])
+    return found
+
+
+def check_full_disk(found):
+    assert len(found) >= 6
+    for limit, code, errors, left in found:
+        last = errors.splitlines()[-1]
+        assert (code, "Traceback" in errors) == (2, False), f"{limit} bytes: {errors}"
+        assert set(left) <= {"demo_set_aside.parquet", "demo_audit.parquet"}, "whole tables at most"
+        assert last.startswith("danet: "), errors
+        assert "wanted to write it, found: " in last, errors
+        assert all("set aside" in line for line in errors.splitlines()[:-1]), errors
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    fill_with_many(tmp_path / "raw")
+    check_full_disk(in_its_own_process(fill_the_disk, tmp_path))
+
+
+def test_a_disk_too_full_for_the_tables(tmp_path):
+    fill(tmp_path / "raw", {f"S001C001P{number:03}R001A001": b"%d" % number for number in range(1, 200)})
+    check_full_disk(in_its_own_process(fill_the_disk, tmp_path))
+
+
+def test_a_target_that_cannot_be_written(raw, tmp_path, capfd, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.h5").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for out in ("/proc/nowhere/demo.h5", tmp_path / "file" / "demo.h5", tmp_path / "folder.h5", "/proc/demo.h5"):
+        monkeypatch.setattr(
+            sys, "argv", [*map(str, ["danet", "prepare", "demo", "--raw", raw, "--out", out])] + ["--jobs", "1"]
+        )
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        error = capfd.readouterr().err
+        assert (stopped.value.code, error.count("\n")) == (2, 1), error
+        assert error.startswith(f"danet: {out}: wanted to write it")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_process_outlives_a_run_that_was_killed(raw, tmp_path):
+    for number in range(1, 200):
+        os.mkfifo(raw / f"S005C001P{number:03}R001A001.skeleton")
+    marker = {"DANET_TEST_RUN": os.urandom(8).hex()}
+    command = [sys.executable, "-c", START, "prepare", "demo", "--raw", raw, "--out", tmp_path / "o.h5", "--jobs", "2"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*map(str, command)], env=os.environ | marker, **quiet) as run:
+        wait_until(lambda: len(with_marker(marker)) >= 5)  # the run, two that Python needs, two workers
+        run.kill()
+    try:
+        wait_until(lambda: not with_marker(marker))
+    finally:
+        for process in with_marker(marker):
+            os.kill(process, signal.SIGKILL)
+
+
+def with_marker(marker):
+    """The ids of the processes started with that entry in their environment."""
+    ((key, value),) = marker.items()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{key}={value}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            pass
+    return found
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.05)

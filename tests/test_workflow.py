@@ -1,0 +1,182 @@
+"""The whole graph on tiny simulated sets, and what reruns after each kind of change."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import Checkout
+
+from danet.files import read_json
+
+TINY = {
+    "runs": ["demo", "ntu60/cross_view"],
+    "simulate": {"performers": 4, "setups": 1, "replications": 1, "frames": 20},
+    "clips": {"frames": 8},
+    "model": {"width": 16, "blocks": 1, "heads": 2},
+    "train": {"epochs": 1, "warmup_epochs": 0},
+    "datasets": {"ntu60": {"train": {"epochs": 2}}, "demo": {"seeds": [0, 1]}},
+}
+AFTER_PARSE = {"denoise", "centre", "train", "evaluate", "report"}
+AFTER_TRAIN = {"evaluate", "report"}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """Simulated recordings stand in for NTU's raw files, under NTU's names and in NTU's folder."""
+    made = Checkout(tmp_path_factory.mktemp("checkout"), TINY)
+    made.configure({"runs": "demo"})
+    made.run("results/demo/raw")
+    made.configure({})
+    raw = made.folder / "data/nturgbd_raw/nturgb+d_skeletons"
+    shutil.copytree(made.folder / "results/demo/raw", raw, ignore=shutil.ignore_patterns(".*"))
+    made.run()
+    return made
+
+
+@pytest.fixture
+def restored(checkout):
+    """The checkout, put back after the test as it was: contents and times."""
+    saved = {}
+    for part in ("danet", "workflow", "config", "data"):
+        for file in (checkout.folder / part).rglob("*"):
+            if file.is_file() and file.suffix != ".pyc":
+                saved[file] = (file.read_bytes(), file.stat())
+    yield checkout
+    for part in ("danet", "workflow", "config", "data"):
+        for file in (checkout.folder / part).rglob("*"):
+            if file.is_file() and file not in saved and file.suffix != ".pyc":
+                file.unlink()
+    for file, (content, stat) in saved.items():
+        if not file.exists() or file.stat().st_mtime_ns != stat.st_mtime_ns:
+            file.write_bytes(content)
+            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def a_raw_file(checkout) -> Path:
+    return min((checkout.folder / "data").rglob("*.skeleton"))
+
+
+def test_every_target_is_there(checkout):
+    for run in ("demo/cross_view/danet/seed0", "demo/cross_subject/danet/seed1", "ntu60/cross_view/danet/seed0"):
+        folder = checkout.folder / "results" / run
+        metrics = read_json(folder / "metrics.json")
+        assert {"top1", "top5", "samples", "parameters", "seconds"} <= set(metrics)
+        scores = pd.read_parquet(folder / "scores.parquet")
+        assert len(scores) == metrics["samples"]
+        assert scores["name"].is_unique
+        recorded = read_json(folder / "run.json")
+        assert {"settings", "versions", "git", "code", "data_hash", "counts"} <= set(recorded)
+        assert (folder / "weights.safetensors").exists()
+        assert (folder / "history.jsonl").exists()
+    assert metrics["simulated"] is False, "what lies under NTU's name is taken for NTU's"
+    assert (checkout.folder / "results/report/index.html").exists()
+    assert list((checkout.folder / "results/report/tables").glob("*.csv"))
+
+
+def test_nothing_is_stale_after_a_run(checkout):
+    assert "Nothing to be done" in checkout.snakemake().stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("danet/model/attention.py", "class SpatialAttention", "# why\nclass SpatialAttention"),
+        ("danet/prepare/denoise.py", '"""Body sightings in', '"""Sightings in'),
+        ("workflow/scripts/train.py", "with stage", "# why\nwith stage"),
+        ("danet/train.py", "", ""),
+        ("workflow/scripts/parse.py", "", ""),
+        ("workflow/rules/train.smk", "# Centred", "# The centred"),
+        ("config/config.yaml", "", ""),
+    ],
+)
+def test_a_comment_a_docstring_or_a_touch_reruns_nothing(restored, path, old, new):
+    restored.edit(path, old, new)
+    assert restored.stale() == {}
+
+
+def test_an_edit_in_a_layer_reruns_training_and_what_follows(restored):
+    restored.edit("danet/model/attention.py", "FURTHEST = 6", "FURTHEST = 5")
+    assert restored.stale() == {"train": 5, "evaluate": 5, "report": 1}
+
+
+def test_an_edit_in_the_denoising_reruns_from_there(restored):
+    restored.edit("danet/prepare/denoise.py", "meets <= 0", "meets <= 1")
+    assert set(restored.stale()) == AFTER_PARSE
+
+
+def test_an_edit_in_the_report_reruns_only_the_report(restored):
+    restored.edit("danet/report/page.py", "def render(", "SPARE = 1\n\n\ndef render(")
+    assert restored.stale() == {"report": 1}
+
+
+def test_an_edit_in_a_script_reruns_its_stage(restored):
+    restored.edit("workflow/scripts/centre.py", "with stage", "SPARE = 1\nwith stage")
+    assert set(restored.stale()) == {"centre", "train", "evaluate", "report"}
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "edit"])
+def test_a_changed_raw_file_reruns_its_data_set_from_the_manifest(restored, change):
+    file = a_raw_file(restored)
+    if change == "add":
+        shutil.copy(file, file.with_name("S001C001P039R001A001.skeleton"))
+    elif change == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
+    stale = restored.stale()
+    assert set(stale) == {"manifest", "parse", "split", *AFTER_PARSE}
+    assert (stale["manifest"], stale["train"]) == (1, 1), "the demo stays"
+
+
+def test_a_training_setting_reruns_only_the_runs_that_it_concerns(restored):
+    restored.configure({"datasets": TINY["datasets"] | {"ntu60": {"train": {"epochs": 3}}}})
+    assert restored.stale() == {"train": 1, "evaluate": 1, "report": 1}
+
+
+def test_another_seed_adds_its_runs(restored):
+    restored.configure({"datasets": TINY["datasets"] | {"demo": {"seeds": [0, 1, 2]}}})
+    assert restored.stale() == {"train": 2, "evaluate": 2, "report": 1}
+
+
+def test_another_threshold_reruns_from_denoising(restored):
+    restored.configure({"prepare": {"shortest_body": 9}})
+    assert set(restored.stale()) == AFTER_PARSE
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trian": {}}, "'trian': no such setting"),
+        ({"runs": ["uestc/cross_view"]}, "wanted raw recordings in data/UESTC"),
+        ({"runs": ["nw_ucla"]}, "request them at"),
+        ({"runs": ["demo/cross_setup"]}, "found 'cross_setup'"),
+        ({"runs": ["dmeo"]}, "found 'dmeo'"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_line(restored, changes, message):
+    restored.configure(changes)
+    done = restored.snakemake("--dry-run")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_auto_takes_the_real_sets_that_are_in_place(restored):
+    restored.configure({"runs": "auto"})
+    assert restored.stale() == {"split": 1, "train": 1, "evaluate": 1, "report": 1}, "cross_subject of ntu60 is new"
+
+
+def test_the_default_profile_runs_one_training_at_a_time(checkout):
+    profile = yaml.safe_load((checkout.folder / "profiles/default/config.yaml").read_text())
+    assert profile["resources"] == ["gpu=1"]
+    assert "gpu=1" in (checkout.folder / "workflow/rules/train.smk").read_text()
+
+
+def test_the_linter_has_nothing_to_say(checkout):
+    said = checkout.snakemake("--lint").stderr
+    lints = {line.strip() for line in said.splitlines() if line.strip().startswith("*")}
+    # The environment is pinned as a whole in requirements.txt, not rule by rule.
+    assert lints == {"* Specify a conda environment or container for each rule.:"}, said

@@ -1,0 +1,52 @@
+"""Writes what follows from the settings' code: the schema that editors check config.yaml with, and docs/settings.md."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from danet.config import Config
+
+ROOT = Path(__file__).parents[1]
+INTRODUCTION = """# Settings
+
+Every setting of `config/config.yaml`, with its default. What a file leaves out keeps its default; a name that is not
+known is refused. `datasets` changes `seeds`, `split`, `clips`, `model` or `train` for one data set:
+
+```yaml
+datasets:
+  nw_ucla:
+    seeds: [0, 1, 2, 3, 4]
+    train: {epochs: 60}
+```
+
+This page is made from `danet/config.py` by `make docs`.
+"""
+
+
+def schema() -> str:
+    """The JSON schema of config.yaml."""
+    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+
+
+def settings_page() -> str:
+    """A table for the top level and for each group of settings."""
+    return INTRODUCTION + _table("", Config)
+
+
+def _table(title: str, kind: type[BaseModel]) -> str:
+    groups, rows = [], []
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            groups.append((name, field.annotation))
+        else:
+            default = json.dumps(field.get_default(call_default_factory=True))
+            rows.append(f"| `{name}` | `{default}` | {field.description} |")
+    heading = f"\n## `{title}`\n\n{(kind.__doc__ or '').strip()}\n" if title else ""
+    table = "\n".join(["", "| setting | default | meaning |", "|---|---|---|", *rows, ""])
+    return heading + table + "".join(_table(name, inner) for name, inner in groups)
+
+
+if __name__ == "__main__":
+    (ROOT / "workflow/schemas/config.schema.json").write_text(schema(), encoding="utf-8")
+    (ROOT / "docs/settings.md").write_text(settings_page(), encoding="utf-8")

@@ -1,0 +1,76 @@
+# The checked settings, the runs that they ask for, and what the rules have in common.
+
+import sys
+
+from danet.config import check_config
+from danet.datasets.catalogue import DATASETS, FOLDED, FOLDS
+from danet.errors import UserError
+from danet.fingerprint import fingerprint
+from danet.plan import planned
+from danet.prepare.manifest import listing_hash, raw_folders
+
+try:
+    SETTINGS = check_config(config)
+    RUNS = planned(SETTINGS)
+except UserError as error:
+    print(f"danet: {error}", file=sys.stderr)
+    sys.exit(2)
+
+RUN_FILES = [
+    "metrics.json",
+    "run.json",
+    "history.jsonl",
+    "scores.parquet",
+    "weights.safetensors",
+]
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    protocol="|".join(FOLDS),
+    folded="|".join(FOLDED),
+    seed=r"\d+",
+
+
+def code(stage):
+    """The hash of every module that a stage's script reaches."""
+    return fingerprint(f"{workflow.basedir}/workflow/scripts/{stage}.py")
+
+
+def run_folders(dataset, protocol):
+    """The folders of a protocol's runs, a folder for each fold and seed."""
+    return [
+        f"results/{dataset}/{fold}/danet/seed{seed}"
+        for fold in DATASETS[dataset].folds(protocol)
+        for seed in SETTINGS.run(dataset).seeds
+    ]
+
+
+def raw_input(wildcards):
+    """The demo's recordings; other raw files are no rule's output."""
+    return ["results/demo/raw"] if wildcards.dataset == "demo" else []
+
+
+def raw_listing(wildcards):
+    """What the manifest is made of. The demo's recordings are the output of a rule, and followed as such."""
+    if wildcards.dataset == "demo":
+        return {"folders": ["results/demo/raw"]}
+    dataset = DATASETS[wildcards.dataset]
+    folders = raw_folders(dataset, SETTINGS.data)
+    return {
+        "folders": [str(folder) for folder in folders],
+        "hash": listing_hash(folders, dataset.suffixes),
+    }
+
+
+def run_settings(wildcards):
+    """What shapes a run of a data set, seeds and split apart."""
+    return SETTINGS.run(wildcards.dataset).model_dump(mode="json", include={"clips", "model", "train"})
+
+
+def fold_metrics(wildcards):
+    """The metrics of each fold of a protocol."""
+    return {
+        fold: f"results/{wildcards.dataset}/{fold}/danet/seed{wildcards.seed}/metrics.json"
+        for fold in DATASETS[wildcards.dataset].folds(wildcards.folded)
+    }

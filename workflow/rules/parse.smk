@@ -1,0 +1,19 @@
+# The manifest in, every body sighting out, and the recordings that had to be set aside.
+
+
+rule parse:
+    input:
+        manifest="results/{dataset}/manifest.parquet",
+    output:
+        bodies="results/{dataset}/bodies.h5",
+        set_aside="results/{dataset}/set_aside.parquet",
+    log:
+        "logs/{dataset}/parse.log",
+    benchmark:
+        "logs/{dataset}/parse.tsv"
+    threads: 8
+    params:
+        settings=SETTINGS.prepare.model_dump(include={"strict", "drop_copies"}),
+        code=code("parse"),
+    script:
+        "../scripts/parse.py"

@@ -1,0 +1,32 @@
+# All runs in, one page with its tables and figures out.
+
+REPORTED = [folder for dataset, protocol in RUNS for folder in run_folders(dataset, protocol)]
+COMBINED = [
+    f"results/{dataset}/{protocol}/danet/seed{seed}"
+    for dataset, protocol in RUNS
+    if protocol in FOLDED
+    for seed in SETTINGS.run(dataset).seeds
+]
+PREPARED = [f"results/{dataset}" for dataset in dict.fromkeys(dataset for dataset, _ in RUNS)]
+
+
+rule report:
+    input:
+        runs=[f"{folder}/{file}" for folder in REPORTED for file in RUN_FILES],
+        combined=[f"{folder}/{file}" for folder in COMBINED for file in ("metrics.json", "scores.parquet")],
+        prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
+        published="config/published.csv",
+    output:
+        page="results/report/index.html",
+        tables=directory("results/report/tables"),
+        figures=directory("results/report/figures"),
+    log:
+        "logs/report.log",
+    benchmark:
+        "logs/report.tsv"
+    params:
+        runs=REPORTED,
+        prepared=PREPARED,
+        code=code("report"),
+    script:
+        "../scripts/report.py"

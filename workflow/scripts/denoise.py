@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from danet.config import Prepare
+from danet.log import stage
+from danet.prepare.denoise import denoise_all
+
+with stage(snakemake.log[0]):
+    denoise_all(
+        Path(snakemake.input.bodies),
+        Path(snakemake.output.actors),
+        Path(snakemake.output.audit),
+        Prepare(**snakemake.params.settings),
+    )

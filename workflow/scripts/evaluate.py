@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from danet.evaluate import evaluate
+from danet.log import stage
+
+with stage(snakemake.log[0]):
+    evaluate(
+        weights=Path(snakemake.input.weights),
+        run=Path(snakemake.input.run),
+        centred=Path(snakemake.input.centred),
+        split=Path(snakemake.input.split),
+        scores=Path(snakemake.output.scores),
+        metrics=Path(snakemake.output.metrics),
+    )

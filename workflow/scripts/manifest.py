@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from danet.datasets.catalogue import find_dataset
+from danet.files import written_whole
+from danet.log import stage
+from danet.prepare.manifest import make_manifest
+
+with stage(snakemake.log[0]):
+    folders = [Path(folder) for folder in snakemake.params.listing["folders"]]
+    manifest = make_manifest(find_dataset(snakemake.wildcards.dataset), folders)
+    with written_whole(snakemake.output[0]) as partial:
+        manifest.to_parquet(partial)

@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pandas as pd
+
+from danet.config import Prepare
+from danet.datasets.catalogue import find_dataset
+from danet.log import stage
+from danet.prepare.parse import parse
+
+if __name__ == "__main__":  # the processes that read files import this script
+    with stage(snakemake.log[0]):
+        parse(
+            pd.read_parquet(snakemake.input.manifest),
+            find_dataset(snakemake.wildcards.dataset),
+            Path(snakemake.output.bodies),
+            Path(snakemake.output.set_aside),
+            settings=Prepare(**snakemake.params.settings),
+            jobs=snakemake.threads,
+        )

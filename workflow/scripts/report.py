@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from danet.log import stage
+from danet.report.page import render
+
+with stage(snakemake.log[0]):
+    render(
+        [Path(folder) for folder in snakemake.params.runs],
+        [Path(folder) for folder in snakemake.params.prepared],
+        Path(snakemake.input.published),
+        Path(snakemake.output.page).parent,
+    )

@@ -1,0 +1,8 @@
+from pathlib import Path
+
+from danet.config import Simulate
+from danet.log import stage
+from danet.simulate.simulate import simulate
+
+with stage(snakemake.log[0]):
+    simulate(Path(snakemake.output[0]), Simulate(**snakemake.params.settings))

@@ -1,0 +1,17 @@
+import logging
+
+import pandas as pd
+
+from danet.config import Split
+from danet.datasets.catalogue import find_dataset
+from danet.files import written_whole
+from danet.log import stage
+from danet.prepare.split import counts, split
+
+with stage(snakemake.log[0]):
+    dataset = find_dataset(snakemake.wildcards.dataset)
+    names = pd.read_parquet(snakemake.input.manifest, filters=[("aside", "==", "")])["name"]
+    table = split(dataset, snakemake.wildcards.protocol, names, Split(**snakemake.params.settings))
+    logging.info("%s", counts(table))
+    with written_whole(snakemake.output.split) as partial:
+        table.to_parquet(partial)

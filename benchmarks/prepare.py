@@ -3,7 +3,9 @@
     python benchmarks/prepare.py OUT [--files 2400] [--repeats 3]
 
 Writes OUT/prepare.csv and OUT/prepare.svg: seconds and peak memory against the number of files. Every figure is of a
-process of its own; seconds are those that the process takes for its files, start-up and compilation left out.
+process of its own. Ratios are of seconds a file, taken from the difference between many files and a tenth of them, so
+that start-up and compilation drop out. What two jobs can reach is measured as well: two processes that know nothing of
+each other, each on half of the files, at the same time.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import matplotlib
@@ -26,11 +29,13 @@ from danet.simulate.simulate import performances, simulate_text
 TEMPLATES = 40  # texts that are simulated; every file differs from all others in one number
 SIZE = 300_000  # bytes: about what a file of NTU-60 holds
 
+READ, NUMPY, ONE, TWO = "read bytes", "numpy.fromstring", "danet prepare, 1 job", "danet prepare, 2 jobs"
+HALVES = "two of 1 job, half each"
 BYTES = "for path in paths: total += len(open(path, 'rb').read())"
 FROMSTRING = "for path in paths: total += len(numpy.fromstring(open(path).read(), sep=' '))"
 READER = """
 import sys, time, numpy, pathlib
-paths = sorted(pathlib.Path(sys.argv[1]).iterdir())
+paths = sorted(pathlib.Path(sys.argv[1]).glob('*/*'))
 total = 0
 started = time.perf_counter()
 {loop}
@@ -39,14 +44,16 @@ print('{{"seconds": %f}}' % (time.perf_counter() - started))
 
 
 def make_files(folder: Path, count: int) -> None:
-    """`count` files of about 300 kB under NTU's names."""
+    """`count` files of about 300 kB under NTU's names, in two folders."""
     settings = Simulate(frames=110)
     chosen = [p for p in performances(settings) if p.action - 1 not in TWO_PERSON][::3][:TEMPLATES]
     texts = [_of_size(simulate_text(settings, performance, 1 + place % 3)) for place, performance in enumerate(chosen)]
     for index, name in enumerate(tqdm(_names(count), desc="make files", disable=None)):
         lines = texts[index % len(texts)].split("\n", 5)
         lines[4] = f"{index / 1e7:.7f} " + lines[4].split(" ", 1)[1]
-        (folder / f"{name}.skeleton").write_text("\n".join(lines))
+        half = folder / str(index % 2)
+        half.mkdir(parents=True, exist_ok=True)
+        (half / f"{name}.skeleton").write_text("\n".join(lines))
 
 
 def _of_size(text: str) -> str:
@@ -77,33 +84,46 @@ def _names(count: int) -> list[str]:
     return [name for name, _ in zip(every, range(count), strict=False)]
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Seconds that a process reports as JSON, and the peak memory of the largest of its processes in MiB."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"failed: {' '.join(command)}")
-        output.seek(0)
-        return json.loads(output.read())["seconds"], usage.ru_maxrss / 1024
+def measure(*commands: list[str]) -> tuple[float, float]:
+    """Runs processes at the same time: the most seconds that one reports as JSON, and the most MiB that one takes."""
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands]
+        running = [subprocess.Popen(command, stdout=out) for command, out in zip(commands, outputs, strict=True)]
+        seconds, memory = [], []
+        for process, output in zip(running, outputs, strict=True):
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"failed: {process.args}")
+            output.seek(0)
+            seconds.append(json.loads(output.read())["seconds"])
+            memory.append(usage.ru_maxrss / 1024)
+    return max(seconds), max(memory)
 
 
 def run(folder: Path, count: int, repeats: int) -> list[dict]:
     """All measurements on a folder of `count` files, taken in turn."""
-    out = folder.parent / "out.h5"
-    danet = [str(Path(sys.executable).with_name("danet")), "prepare", "ntu60", "--raw", str(folder), "--out", str(out)]
+
+    def read(loop: str) -> list[str]:
+        return [sys.executable, "-W", "ignore", "-c", READER.format(loop=loop), str(folder)]
+
+    def prepare(jobs: int, part: str = "") -> list[str]:
+        out = folder.parent / f"out{part}.h5"
+        command = [str(Path(sys.executable).with_name("danet")), "prepare", "ntu60", "--raw", str(folder / part)]
+        return [*command, "--out", str(out), "--jobs", str(jobs)]
+
     commands = {
-        "read bytes": [sys.executable, "-c", READER.format(loop=BYTES), str(folder)],
-        "numpy.fromstring": [sys.executable, "-W", "ignore", "-c", READER.format(loop=FROMSTRING), str(folder)],
-        "danet prepare, 1 job": [*danet, "--jobs", "1"],
-        "danet prepare, 2 jobs": [*danet, "--jobs", "2"],
+        READ: [read(BYTES)],
+        NUMPY: [read(FROMSTRING)],
+        ONE: [prepare(1)],
+        TWO: [prepare(2)],
+        HALVES: [prepare(1, "0"), prepare(1, "1")],
     }
     rows = []
     for repeat in range(repeats):
-        for name, command in commands.items():
-            seconds, memory = measure(command)
+        for name, at_once in commands.items():
+            seconds, memory = measure(*at_once)
             rows.append({"what": name, "files": count, "repeat": repeat, "seconds": seconds, "peak_mib": memory})
-            print(f"{name:24} {count:6} files  {seconds:8.3f} s  {memory:7.0f} MiB", flush=True)
+            print(f"{name:28} {count:6} files  {seconds:8.3f} s  {memory:7.0f} MiB", flush=True)
     return rows
 
 
@@ -141,12 +161,20 @@ def main() -> None:
     matplotlib.rcParams["svg.hashsalt"] = "danet"
     draw(table).savefig(options.out / "prepare.svg", metadata={"Date": None})
     medians = table.groupby(["what", "files"])[["seconds", "peak_mib"]].median().unstack()
-    seconds, memory = medians["seconds"][options.files], medians["peak_mib"]
-    one, two = seconds["danet prepare, 1 job"], seconds["danet prepare, 2 jobs"]
-    print(f"\none job / numpy.fromstring: {one / seconds['numpy.fromstring']:.3f}")
-    print(f"two jobs are {one / two:.2f} times as fast as one")
-    growth = memory.loc["danet prepare, 1 job"]
-    print(f"10 times the files take {growth.iloc[1] / growth.iloc[0]:.2f} times the memory, {growth.iloc[1]:.0f} MiB")
+    fewer, more = options.files // 10, options.files
+    seconds, memory = medians["seconds"], medians["peak_mib"].loc[ONE]
+    each = (seconds[more] - seconds[fewer]) / (more - fewer)
+    print()
+    for name, value in each.items():
+        print(f"{name:28} {1e3 * value:7.3f} ms a file")
+    print(f"one job / numpy.fromstring: {each[ONE] / each[NUMPY]:.3f}; start-up included: ", end="")
+    print(f"{seconds.loc[ONE, more] / seconds.loc[NUMPY, more]:.3f}")
+    print(
+        f"two jobs are {each[ONE] / each[TWO]:.2f} times as fast as one, where two processes that know nothing of ",
+        end="",
+    )
+    print(f"each other reach {each[ONE] / each[HALVES]:.2f}")
+    print(f"10 times the files take {memory[more] / memory[fewer]:.2f} times the memory, {memory[more]:.0f} MiB")
 
 
 if __name__ == "__main__":

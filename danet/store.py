@@ -19,7 +19,7 @@ import numpy as np
 from danet.errors import UserError
 from danet.files import written_whole
 
-FLUSH_ROWS = 1 << 15
+FLUSH_ROWS = 1 << 13
 
 
 @dataclass(frozen=True)

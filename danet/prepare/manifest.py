@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -23,38 +23,54 @@ def raw_folders(dataset: Dataset, data: str | Path) -> list[Path]:
     return [Path(data) / folder for folder in dataset.folders]
 
 
-def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[tuple[Path, os.stat_result | None]]:
-    """Every file with one of the suffixes, at any depth, in the order of names; None where a file cannot be looked at.
+class Found(NamedTuple):
+    """A raw file; size in bytes and time in nanoseconds, both 0 where it cannot be looked at."""
+
+    name: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[Found]:
+    """Every file with one of the suffixes, at any depth, in the order of names.
 
     A folder of such a name is one of them, so that it does not go unseen. Links to folders are not followed, so that a
     loop of links ends. Errors: UserError for a folder that is missing or cannot be opened.
     """
-    found = []
-    for folder in folders:
-        if not folder.is_dir():
+    found: list[Found] = []
+    endings = tuple(suffixes)
+    waiting = [os.fspath(folder) for folder in folders]
+    for folder in waiting:
+        if not os.path.isdir(folder):
             raise UserError(f"{folder}: wanted a folder of raw recordings, found none")
-        for top, inner, files in os.walk(folder, onerror=_refuse_folder):
-            paths = [Path(top, name) for name in inner + files if name.endswith(tuple(suffixes))]
-            found += [(path, _stat(path)) for path in paths]
-    return sorted(found, key=lambda item: (item[0].name, item[0]))
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            raise UserError(f"{folder}: wanted a folder that can be read, found: {error.strerror}") from None
+        for entry in entries:
+            if entry.name.endswith(endings):
+                found.append(Found(entry.name, entry.path, *_size_and_time(entry)))
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+    return sorted(found)
 
 
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise UserError(f"{error.filename}: wanted a folder that can be read, found: {error.strerror}") from None
-
-
-def _stat(path: Path) -> os.stat_result | None:
+def _size_and_time(entry: os.DirEntry) -> tuple[int, int]:
     try:
-        return path.stat()
+        stat = entry.stat()
     except OSError:
-        return None
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def listing_hash(folders: Sequence[Path], suffixes: Sequence[str]) -> str:
     """A hash over name, size and time of every raw file: changes when one is added, removed or edited in place."""
     digest = hashlib.blake2b(digest_size=16)
-    for path, stat in find_files(folders, suffixes):
-        digest.update(os.fsencode(path) + f"\0{stat and stat.st_size}\0{stat and stat.st_mtime_ns}\n".encode())
+    for file in find_files(folders, suffixes):
+        digest.update(os.fsencode(file.path) + f"\0{file.size}\0{file.mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -70,12 +86,13 @@ def make_manifest(dataset: Dataset, folders: Sequence[Path]) -> pd.DataFrame:
     """
     rows = []
     seen = set()
-    for path, stat in find_files(folders, dataset.suffixes):
-        sample = dataset.parse_name(path.stem)
-        name = sample.name if sample else _as_text(path.stem)
-        file = _as_text(str(path))
+    for found in find_files(folders, dataset.suffixes):
+        stem = os.path.splitext(found.name)[0]
+        sample = dataset.parse_name(stem)
+        name = sample.name if sample else _as_text(stem)
+        file = _as_text(found.path)
         aside = NO_SAMPLE if not sample else LEFT_OUT if name in dataset.left_out else TWICE if name in seen else ""
-        if not aside and file != str(path):
+        if not aside and file != found.path:
             aside = NO_TEXT
         if not aside:
             seen.add(name)
@@ -84,5 +101,5 @@ def make_manifest(dataset: Dataset, folders: Sequence[Path]) -> pd.DataFrame:
             if sample
             else (-1, -1, "", -1, "")
         )
-        rows.append((name, file, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0, *said, aside))
+        rows.append((name, file, found.size, found.mtime_ns, *said, aside))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["name", "file"], ignore_index=True)

@@ -87,7 +87,7 @@ def _each(function: Callable[[Item], Result], items: list[Item], own: int, start
     return [function(item) for item in items]
 
 
-def _sent(array: np.ndarray) -> tuple:
+def _sent(array: np.ndarray) -> str | tuple:
     """In a process: how an array is sent, by its place in the slot where it fits."""
     global _free
     if _free is None or array.nbytes < LARGE or array.dtype.hasobject or _free[1] + array.nbytes > _free[2]:

@@ -75,7 +75,10 @@ class Sequences:
             joints = joints @ self._turns(len(samples), rng)[owner][:, None]
             if self.settings.jitter_metres:
                 joints = joints + rng.normal(0, self.settings.jitter_metres, joints.shape).astype(np.float32)
-        return Batch(self._channels(joints), joints, owner, len(samples))
+        channels = self._channels(joints)
+        if rng is not None and self.settings.masked_joints:
+            channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints
+        return Batch(channels, joints, owner, len(samples))
 
     def _positions(self, samples: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """(B, T): the middles of T equal stretches of the crop; in training anywhere inside each stretch."""

@@ -93,6 +93,9 @@ class Clips(Settings):
         le=1,
         description="In training, the chance that left and right change places; 0 where actions have a side.",
     )
+    masked_joints: float = Field(
+        0.0, ge=0, lt=1, description="In training, the chance that a joint's channels are zero throughout a clip."
+    )
     jitter_metres: float = Field(0.0, ge=0, description="In training, normal noise on every joint.")
 
 
@@ -105,6 +108,7 @@ class Model(Settings):
         4, description="Attention heads; half of them, rounded down, see only their own part or window."
     )
     stride: PositiveInt = Field(2, description="Frames that make one moment, the unit of attention in time.")
+    stretches: PositiveInt = Field(4, description="Stretches of a clip, each with spatial attention of its own.")
     window: PositiveInt = Field(2, description="Local temporal heads see this many moments to either side.")
     expansion: PositiveInt = Field(2, description="Width of the feed-forward layer, in multiples of `width`.")
     dropout: float = Field(
@@ -155,7 +159,9 @@ class Run(Settings):
 
     @model_validator(mode="after")
     def _check_moments(self) -> "Run":
-        return _multiple(self, "frames", self.clips.frames, "stride", self.model.stride)
+        _multiple(self, "frames", self.clips.frames, "stride", self.model.stride)
+        moments = self.clips.frames // self.model.stride
+        return _multiple(self, "frames / stride", moments, "stretches", self.model.stretches)
 
 
 class Config(Run):

@@ -2,6 +2,8 @@
 
 import ctypes
 import sys
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -15,6 +17,15 @@ def pick_device(threads: int | None = None) -> torch.device:
         torch.set_num_threads(threads)
     keep_freed_memory()
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@cache
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones, by instructions made for it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags.read_text().split())
 
 
 def keep_freed_memory() -> None:

@@ -28,7 +28,7 @@ from danet.config import Run
 from danet.config import Train as TrainSettings
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
-from danet.device import pick_device
+from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
 from danet.evaluate import as_tensors, logits_of, top_k
 from danet.files import write_json, write_text
@@ -128,7 +128,7 @@ def train_epoch(
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         target = material.labels[chosen]
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device)):
             loss, logits = pair_loss(state.model, as_tensors(batch, device), target, settings)
         if not torch.isfinite(loss):
             found = f"{loss.item()} in step {step}"

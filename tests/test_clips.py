@@ -101,6 +101,16 @@ def test_a_mirrored_clip_has_left_and_right_swapped(rng):
     np.testing.assert_allclose(cuts[1][:, :, 3], cuts[0][:, :, 3] * [-1, 1, 1], atol=1e-6)
 
 
+def test_masked_joints_are_zero_throughout_a_clip(rng):
+    made = Sequences([Sequence("a", walk(rng))], KINECT_V2, Clips(masked_joints=0.4))
+    channels = made.cut(np.zeros(40, int), np.random.default_rng(1)).channels
+    still = (channels == 0).all(axis=(1, 3))
+    assert 0.3 < still.mean() < 0.5
+    moving = channels[:, :-1][np.broadcast_to(~still[:, None], channels[:, :-1].shape[:3])]
+    assert (moving != 0).any(axis=-1).all(), "a joint is hidden throughout or not at all"
+    assert (made.cut(np.zeros(2, int), None).channels[..., :3] != 0).any(axis=(1, 3)).all(), "never at test"
+
+
 def test_both_actors_of_a_sample_are_turned_alike(rng):
     person = walk(rng)
     joints = np.concatenate([person, person + 1], axis=1)

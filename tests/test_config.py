@@ -28,6 +28,7 @@ def test_the_shipped_settings_are_sound():
         ({"clips": {"streams": []}}, "'clips.streams'"),
         ({"model": {"width": 30, "heads": 4}}, "multiple of 'heads'"),
         ({"clips": {"frames": 15}}, "multiple of 'stride'"),
+        ({"clips": {"frames": 12}}, "multiple of 'stretches'"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(values, named):

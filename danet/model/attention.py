@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from danet.skeleton import Layout
 
+LOOK = 3.0  # added to a logit: e^3 = 20 times the attention
 FURTHEST = 6  # hops on the body graph beyond which distances are alike
 
 
@@ -42,21 +43,23 @@ def token_relations(layout: Layout, parts: bool) -> tuple[Tensor, Tensor, int]:
     return full, near, kinds + 7
 
 
-def pair_geometry(places: Tensor) -> Tensor:
-    """(K, T, L, 3) metres to (K, T, 2, L, L): the distance of each pair of tokens, and its change to the next frame.
+def pair_geometry(places: Tensor, stretches: int) -> Tensor:
+    """(K, T, L, 3) metres to (K, S, 2, L, L): in each of S stretches, the mean distance of each pair of tokens, and the
+    mean size of its change from moment to moment.
 
     Neither changes when the whole skeleton is turned or moved.
     """
     distance = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
-    change = torch.diff(distance, dim=1, append=distance[:, -1:])
-    return torch.stack([distance, change], dim=2)
+    change = torch.diff(distance, dim=1, append=distance[:, -1:]).abs()
+    return torch.stack([of.unflatten(1, (stretches, -1)).mean(dim=2) for of in (distance, change)], dim=2)
 
 
 class SpatialAttention(nn.Module):
-    """Each token attends to the tokens of its moment.
+    """Each token attends to the tokens of its moment; the moments of one stretch share their attention.
 
-    The first half of the heads sees only the token's own part. With `relations`, the logits get a learned term for
-    what the pair is to each other and two for how far apart it is and how that changes.
+    Queries and keys are of the stretch's mean tokens, values of every moment: so few logits are computed, and the
+    mixing is one large product. The first half of the heads sees only the token's own part. With `relations`, the
+    logits get a learned term for what the pair is to each other and two for how far apart it is and how that changes.
     """
 
     hidden: Tensor
@@ -66,7 +69,8 @@ class SpatialAttention(nn.Module):
         super().__init__()
         relation, near, kinds = token_relations(layout, parts)
         self.heads, self.relations = heads, relations
-        self.project = nn.Linear(width, 3 * width)
+        self.query_key = nn.Linear(width, 2 * width)
+        self.value = nn.Linear(width, width)
         self.merge = nn.Linear(width, width)
         local = torch.arange(heads) < heads // 2
         hidden = torch.where(local[:, None, None] & ~near, -torch.inf, 0.0)
@@ -77,24 +81,28 @@ class SpatialAttention(nn.Module):
             self.geometry_term = nn.Parameter(torch.zeros(heads, 2))
 
     def forward(self, tokens: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
-        """(K, T, L, D) and (K, T, 2, L, L) to (K, T, L, D) and the attention (K, T, H, L, L), rows summing to 1."""
+        """(K, T, L, D) and (K, S, 2, L, L) to (K, T, L, D) and the attention (K, S, H, L, L), rows summing to 1."""
         k, t, length, width = tokens.shape
-        query, key, value = self.project(tokens).view(k, t, length, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        s, h = geometry.shape[1], self.heads
+        mean = tokens.view(k, s, t // s, length, width).mean(dim=2)
+        query, key = self.query_key(mean).view(k, s, length, 2, h, -1).permute(3, 0, 1, 4, 2, 5)
         bias = self.hidden
         if self.relations:
             bias = bias + self.relation_term[:, self.relation]
-            bias = bias + torch.einsum("ktgij,hg->kthij", geometry, self.geometry_term)
+            bias = bias + torch.einsum("ksgij,hg->kshij", geometry, self.geometry_term)
         logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias
-        attention = logits.softmax(dim=-1)  # (K, T, H, L, L)
-        mixed = (attention @ value).transpose(2, 3).reshape(k, t, length, width)
-        return self.merge(mixed), attention
+        attention = logits.softmax(dim=-1)  # (K, S, H, L, L)
+        value = self.value(tokens).view(k, s, t // s, length, h, -1).permute(0, 1, 4, 3, 2, 5)
+        mixed = attention @ value.reshape(k, s, h, length, -1)  # (K, S, H, L, T / S D / H)
+        mixed = mixed.view(k, s, h, length, t // s, -1).permute(0, 1, 4, 3, 2, 5)
+        return self.merge(mixed.reshape(k, t, length, width)), attention
 
 
 class TemporalAttention(nn.Module):
-    """Each token attends to itself in the other moments of the clip.
+    """Each token attends to itself in the other moments of the clip; the tokens of one actor share their attention.
 
-    The first half of the heads sees `window` moments to either side. With `relations`, the logits get a learned term
-    for the distance in time.
+    Queries and keys are of a moment's mean token. The first half of the heads sees `window` moments to either side.
+    With `relations`, the logits get a learned term for the distance in time.
     """
 
     hidden: Tensor
@@ -103,7 +111,8 @@ class TemporalAttention(nn.Module):
     def __init__(self, *, width: int, heads: int, moments: int, window: int, relations: bool):
         super().__init__()
         self.heads, self.relations = heads, relations
-        self.project = nn.Linear(width, 3 * width)
+        self.query_key = nn.Linear(width, 2 * width)
+        self.value = nn.Linear(width, width)
         self.merge = nn.Linear(width, width)
         moment = torch.arange(moments)
         apart = moment[:, None] - moment[None]
@@ -112,18 +121,34 @@ class TemporalAttention(nn.Module):
         self.register_buffer("hidden", hidden, persistent=False)
         self.register_buffer("apart", apart + moments - 1, persistent=False)
         if relations:
-            self.time_term = nn.Parameter(torch.zeros(heads, 2 * moments - 1))
+            self.time_term = nn.Parameter(self._first_time_term(moments, window, local))
+
+    @staticmethod
+    def _first_time_term(moments: int, window: int, local: Tensor) -> Tensor:
+        """(H, 2 T - 1): at first each local head looks at one distance in time, global heads at all alike.
+
+        The distances spread evenly over the window, so that order counts from the first step on, as in a convolution.
+        """
+        term = torch.zeros(len(local), 2 * moments - 1)
+        count = int(local.sum())
+        for head, distance in enumerate(torch.linspace(-window, window, count + 2)[1:-1].round().long().tolist()):
+            place = moments - 1 + distance
+            if 0 <= place < term.shape[1]:
+                term[head, place] = LOOK
+        return term
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(K, T, L, D) to (K, T, L, D) and the attention (K, L, H, T, T), rows summing to 1."""
+        """(K, T, L, D) to (K, T, L, D) and the attention (K, H, T, T), rows summing to 1."""
         k, t, length, width = tokens.shape
-        query, key, value = self.project(tokens).view(k, t, length, 3, self.heads, -1).permute(3, 0, 2, 4, 1, 5)
+        h = self.heads
+        query, key = self.query_key(tokens.mean(dim=2)).view(k, t, 2, h, -1).permute(2, 0, 3, 1, 4)
         bias = self.hidden
         if self.relations:
             bias = bias + self.time_term[:, self.apart]
         attention = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias).softmax(dim=-1)
-        mixed = (attention @ value).permute(0, 3, 1, 2, 4).reshape(k, t, length, width)
-        return self.merge(mixed), attention
+        value = self.value(tokens).view(k, t, length, h, -1).permute(0, 3, 1, 2, 4).reshape(k, h, t, -1)
+        mixed = (attention @ value).view(k, h, t, length, -1).permute(0, 2, 3, 1, 4)
+        return self.merge(mixed.reshape(k, t, length, width)), attention
 
 
 class CrossAttention(nn.Module):

@@ -102,7 +102,7 @@ class DANet(nn.Module):
             tokens = torch.cat([tokens, self.membership @ tokens], dim=2)  # (K, T, L, D)
             places = torch.cat([places, self.membership @ places], dim=2)
         tokens = tokens + self.token_embedding + self.time_embedding[:, None]
-        geometry = pair_geometry(places)
+        geometry = pair_geometry(places, self.settings.stretches)
         for block in self.blocks:
             tokens = block(tokens, geometry)
         tokens = self.norm(tokens)  # (K, T, L, D)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from danet.config import Prepare
 from danet.prepare.centre import centre
-from danet.prepare.denoise import denoise
+from danet.prepare.denoise import denoise, motion_of, sound_frames
 from danet.recording import Bodies
 
 OBSERVED, REFERENCE = Prepare(timing="observed"), Prepare(timing="reference")
@@ -24,6 +24,15 @@ def sightings(draw):
     joints = (rng.normal(0, 1, (len(rows), 25, 3)) * spread + 3).astype(np.float32)
     frame = np.array([frame for frame, _ in rows], np.int32)
     return Bodies("any", frames, frame, np.array([body for _, body in rows], np.int64), joints)
+
+
+def test_measures_equal_those_of_numpy_to_the_last_bit(rng):
+    for frames in (1, 2, 7, 100, 300):
+        for spread in (0.01, 1, 100):
+            joints = (rng.normal(0, spread, (frames, 25, 3)) + rng.normal(0, 2, 3)).astype(np.float32)
+            assert np.float32(motion_of(joints)) == np.var(joints.reshape(-1, 3), axis=0).sum()
+            width, height = np.ptp(joints[..., 0], axis=1), np.ptp(joints[..., 1], axis=1)
+            np.testing.assert_array_equal(sound_frames(joints, 0.9), width <= 0.9 * height)
 
 
 @settings(max_examples=300, deadline=None)

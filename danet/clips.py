@@ -101,8 +101,13 @@ class Sequences:
         return (turn * size).astype(np.float32)
 
     def _channels(self, joints: np.ndarray) -> np.ndarray:
+        """(K, T, V, 3) to (K, T, V, C). A joint's place is taken from its actor's origin joint in the same frame, which
+        alone tells where the actor is."""
+        origin = self.layout.origin
+        pose = joints - joints[:, :, origin : origin + 1]
+        pose[:, :, origin] = joints[:, :, origin]
         bone = joints - joints[:, :, list(self.layout.parents)]
-        streams = {"joint": joints, "bone": bone, "joint_motion": _motion(joints), "bone_motion": _motion(bone)}
+        streams = {"joint": pose, "bone": bone, "joint_motion": _motion(joints), "bone_motion": _motion(bone)}
         return np.concatenate([streams[name] for name in self.settings.streams], axis=-1)
 
 

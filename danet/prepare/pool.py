@@ -93,13 +93,13 @@ def _sent(array: np.ndarray) -> str | tuple:
     if _free is None or array.nbytes < LARGE or array.dtype.hasobject or _free[1] + array.nbytes > _free[2]:
         return array.__reduce__()
     own, at, end = _free
-    place = (own, at, array.dtype.str, array.shape)
+    place = (own, at, array.dtype, array.shape)
     _placed(*place)[...] = array
     _free = own, at + array.nbytes, end
     return _received, place
 
 
-def _placed(own: int, at: int, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+def _placed(own: int, at: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     return np.ndarray(shape, dtype, _memories[own], at)
 
 

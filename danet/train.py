@@ -38,6 +38,7 @@ from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
 from danet.store import open_records
 
+CHANCE_EPOCHS, CHANCE_SHARE = 5, 0.99  # by then the loss has left what guessing costs, or never will
 SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a root mean square
 
 log = logging.getLogger(__name__)
@@ -152,6 +153,18 @@ def validate(state: State, material: Material, device: torch.device) -> dict:
     return {"validation_loss": loss, "validation_top1": top_k(logits, labels.numpy(), 1)}
 
 
+def refuse_chance(row: dict, epoch: int, actions: int) -> None:
+    """Errors: UserError when the network still guesses after CHANCE_EPOCHS epochs.
+
+    Guessing costs log(actions), with smoothed labels as well, and the agreement of two views only adds to that.
+    """
+    wanted = CHANCE_SHARE * math.log(actions)
+    if epoch == CHANCE_EPOCHS and row["train_loss"] >= wanted and row["train_top1"] < 2 / actions:
+        found = f"{row['train_loss']:.3f} and a share of {row['train_top1']:.3f} right"
+        advice = "is train.learning_rate too high, or are labels and recordings mixed up?"
+        raise UserError(f"epoch {epoch}: wanted a loss below chance, {wanted:.3f}, found {found}; {advice}")
+
+
 def learning_rate(settings: TrainSettings, done: float, epochs: int) -> float:
     """After `done` of `epochs`: a straight rise over the warm-up, then a cosine down to 0."""
     warmup = min(settings.warmup_epochs, epochs / 2)
@@ -242,6 +255,7 @@ def train(
     def epoch_of(material: Material, epoch: int, epochs: int, checked: Material | None) -> None:
         started = time.monotonic()
         row = train_epoch(state, material, settings=settings, seed=seed, epoch=epoch, epochs=epochs, device=device)
+        refuse_chance(row, epoch, len(source.actions))
         row |= validate(state, checked, device) if checked else {"validation_loss": None, "validation_top1": None}
         state.close_epoch({**row, "seconds": time.monotonic() - started}, len(validation.performances))
         log.info("%s", json.dumps(state.history[-1]))

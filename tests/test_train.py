@@ -105,6 +105,12 @@ def test_the_files_of_a_run(prepared, tmp_path):
     assert metrics["samples"] == 8
 
 
+def test_a_network_that_guesses_on_is_stopped_with_a_diagnosis(prepared, tmp_path):
+    with pytest.raises(UserError, match="epoch 5: wanted a loss below chance, 2.280, found .*learning_rate"):
+        run_once(prepared, tmp_path, train={"epochs": 6, "learning_rate": 1e-9})
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
 def test_the_test_part_is_not_needed(prepared, tmp_path):
     with_test = run_once(prepared, tmp_path / "a")
     with open_records(prepared / "centred.h5", "centred") as records:

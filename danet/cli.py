@@ -100,23 +100,29 @@ def split_command(
 @app.command("predict")
 def predict_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
-    file: Annotated[Path, typer.Argument(help="One raw recording: .skeleton, .json, .txt or .mat.")],
+    files: Annotated[list[Path], typer.Argument(help="Raw recordings: .skeleton, .json, .txt or .mat.")],
+    views: Annotated[bool, typer.Option("--views", help="The files show one performance: one label for all.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many actions to name.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Labels one raw recording, prepared as the training data were.
+    """Labels raw recordings, prepared as the training data were; with --views, several cameras' views as one.
 
     Example: danet predict results/ntu60/cross_view/danet/seed0/weights.safetensors S001C001P001R001A001.skeleton
     """
     from danet.predict import Predictor
 
-    predictions = Predictor(weights).predict(file, top)
+    predictor = Predictor(weights)
+    groups = [files] if views else [[file] for file in files]
+    labels = [predictor.named(predictor.scores(*group), top) for group in groups]
     if as_json:
-        print(json.dumps([{"file": str(file), "predictions": predictions}], indent=2, ensure_ascii=False))
+        said = [("files", [*map(str, files)])] if views else [("file", str(file)) for file in files]
+        entries = [{key: what, "predictions": label} for (key, what), label in zip(said, labels, strict=True)]
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
         return
-    print(file)
-    for prediction in predictions:
-        print(f"  {prediction['score']:7.1%}  {prediction['action']}")
+    for group, label in zip(groups, labels, strict=True):
+        print(*group)
+        for prediction in label:
+            print(f"  {prediction['score']:7.1%}  {prediction['action']}")
 
 
 export_app = typer.Typer(no_args_is_help=True, help="Writes prepared sequences as the files of other projects.")

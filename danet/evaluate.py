@@ -46,6 +46,19 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
+@torch.inference_mode()
+def fused_scores(model: DANet, views: Sequences, device: torch.device) -> np.ndarray:
+    """(actions,) probabilities of one performance, of which `views` are recordings from several cameras.
+
+    The mean over every view in the light of every view, itself included, as pairs of views are trained.
+    """
+    model.eval()
+    own = model.encode(*as_tensors(views.cut(np.arange(len(views)), None), device))
+    shifts = range(len(views) if model.settings.cross_attention else 1)
+    logits = [model.relate(own, (own[0].roll(by, 0), own[1].roll(by, 0))).logits for by in shifts]
+    return probabilities(torch.stack(logits).cpu().numpy()).mean(axis=(0, 1))
+
+
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     """The share of samples whose label is among the k highest scores; scores (B, actions)."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]

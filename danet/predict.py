@@ -10,7 +10,7 @@ from danet.datasets.catalogue import DATASETS
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
 from danet.errors import UserError
-from danet.evaluate import logits_of, probabilities
+from danet.evaluate import fused_scores
 from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.prepare.centre import centre
@@ -31,15 +31,16 @@ class Predictor:
         self.prepare = Prepare.model_validate(self.about["prepare"])
         self.layout = LAYOUTS[self.about["layout"]]
 
-    def scores(self, file: Path) -> np.ndarray:
-        """(actions,) probabilities of one raw file. Errors: UserError when it cannot be read or shows nobody."""
-        sequence = self._sequence(file)
-        sequences = Sequences([sequence], self.layout, self.clips)
-        return probabilities(logits_of(self.model, sequences, np.array([0]), self.device))[0]
+    def scores(self, *files: Path) -> np.ndarray:
+        """(actions,) probabilities of one performance, which each of the files shows from another camera.
 
-    def predict(self, file: Path, top: int) -> list[dict[str, str | float]]:
-        """The `top` most likely actions of one raw file, the likeliest first, with their scores."""
-        scores = self.scores(file)
+        Errors: UserError when a file cannot be read or shows nobody.
+        """
+        views = Sequences([self._sequence(file) for file in files], self.layout, self.clips)
+        return fused_scores(self.model, views, self.device)
+
+    def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
+        """The `top` most likely actions, the likeliest first, with their scores."""
         best = np.argsort(-scores, kind="stable")[:top]
         return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
 

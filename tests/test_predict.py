@@ -67,6 +67,25 @@ def test_the_command_prints_what_was_asked_for(trained):
     assert entry["predictions"][0]["action"] in table.stdout.splitlines()[1]
 
 
+def test_views_of_one_performance_are_fused(trained):
+    files = sorted((trained / "raw").glob("S001C00?P001R001A003.skeleton"))
+    assert len(files) == 3
+    predictor = Predictor(trained / "weights.safetensors")
+    fused, alone = predictor.scores(*files), [predictor.scores(file) for file in files]
+    np.testing.assert_allclose(fused, predictor.scores(*files[::-1]), atol=1e-6)
+    np.testing.assert_allclose(predictor.scores(files[0], files[0]), alone[0], atol=1e-6)
+    assert not np.allclose(fused, alone[0], atol=1e-6)
+    done = danet("predict", trained / "weights.safetensors", *files, "--views", "--json", "--top", 1)
+    ((entry,),) = [json.loads(done.stdout)]
+    assert entry["files"] == list(map(str, files))
+    assert entry["predictions"][0]["score"] == pytest.approx(float(fused.max()), abs=1e-6)
+    done = danet("predict", trained / "weights.safetensors", *files, "--json", "--top", 1)
+    each = json.loads(done.stdout)
+    assert [one["file"] for one in each] == list(map(str, files))
+    found = [one["predictions"][0]["score"] for one in each]
+    np.testing.assert_allclose(found, np.max(alone, axis=1), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

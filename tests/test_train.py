@@ -106,7 +106,7 @@ def test_the_files_of_a_run(prepared, tmp_path):
 
 
 def test_a_network_that_guesses_on_is_stopped_with_a_diagnosis(prepared, tmp_path):
-    with pytest.raises(UserError, match="epoch 5: wanted a loss below chance, 2.280, found .*learning_rate"):
+    with pytest.raises(UserError, match=r"epoch 5: wanted a loss below chance, 2\.280, found .*learning_rate"):
         run_once(prepared, tmp_path, train={"epochs": 6, "learning_rate": 1e-9})
     assert not (tmp_path / "weights.safetensors").exists()
 

@@ -1,6 +1,7 @@
 """Weights and sequences in, one row of scores per test sample and the accuracy out. The test part is read here only."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from danet.clips import Batch, Sequences, load_sequences
+from danet.clips import Batch, Sequences, load_sequences, rotation
 from danet.config import Clips
 from danet.datasets.catalogue import find_dataset
 from danet.device import pick_device
@@ -18,9 +19,13 @@ from danet.files import read_json, write_json, written_whole
 from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.prepare.split import copies_of_training
+from danet.recording import Sequence
+from danet.skeleton import LAYOUTS
 from danet.store import open_records
 
 EVALUATION_BATCH = 64
+TURNS = range(-180, 181, 15)  # degrees about the vertical
+TURNED_SAMPLES = 512
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +70,26 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
+def turned_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips, device: torch.device) -> dict:
+    """Top-1 accuracy when each recording is turned about the vertical before anything else is done to it.
+
+    Of at most TURNED_SAMPLES samples, evenly spread over their names: `samples`, `degrees` and `top1`.
+    """
+    ordered = sorted(names)
+    chosen = {ordered[place] for place in np.linspace(0, len(ordered) - 1, TURNED_SAMPLES).round().astype(int)}
+    with open_records(centred, "centred") as records:
+        recordings = [Sequence.from_record(record) for record in records if record.name in chosen]
+        dataset, layout = find_dataset(records.about["dataset"]), LAYOUTS[records.about["layout"]]
+    labels = np.array([dataset.sample(recording.name).action for recording in recordings])
+    shares = []
+    for degrees in TURNS:
+        turn = rotation(np.radians([degrees]), 1)[0].astype(np.float32)
+        turned = [replace(recording, joints=recording.joints @ turn.T) for recording in recordings]
+        scores = logits_of(model, Sequences(turned, layout, clips), np.arange(len(turned)), device)
+        shares.append(top_k(scores, labels, 1))
+    return {"samples": len(recordings), "degrees": list(TURNS), "top1": shares}
+
+
 def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Path, metrics: Path) -> None:
     """The evaluate stage: writes `scores` (a row per test sample) and `metrics` of one run."""
     model, about = load_model(weights)
@@ -76,7 +101,8 @@ def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Pa
         copies = copies_of_training(records, part_of)
     dataset = find_dataset(about["dataset"])
     segments = dataset.protocol(about["protocol"]).segments
-    sequences, _, _ = load_sequences(centred, names, Clips.model_validate(about["clips"]), segments)
+    clips = Clips.model_validate(about["clips"])
+    sequences, _, _ = load_sequences(centred, names, clips, segments)
     labels = np.array([dataset.sample(name).action for name in sequences.names])
     chances = probabilities(logits_of(model.to(device), sequences, np.arange(len(sequences)), device))
     table = pa.table(
@@ -102,6 +128,7 @@ def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Pa
         "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
+        "turned": turned_accuracies(model, centred, names, clips, device) if segments == 1 else None,
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }
     log.info("%s", result)

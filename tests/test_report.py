@@ -33,6 +33,7 @@ def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validati
     shared = {"dataset": dataset, "protocol": protocol, "seed": seed, "simulated": simulated}
     metrics = {"method": "danet", "top1": TOP1[seed] / 100, "top5": 1.0, "samples": 8, "parameters": 1234}
     metrics |= {"seconds": 61.0, "epoch": 2, "validation_top1": 0.5 if validation else None}
+    metrics["turned"] = {"samples": 8, "degrees": [-180, 0, 180], "top1": [0.25, 0.5, 0.25 + seed / 4]}
     about = {"title": DATASETS[dataset].title, "settings": {"train": {"epochs": 3}}, "versions": {"torch": "2.0"}}
     about |= {"git": {"commit": "abc123", "dirty": False}, "code": {"train": "ff"}, "data_hash": "d0d0"}
     about |= {"counts": {"train": 5, "validation": 2, "test": 8}, "actions": ACTIONS, "layout": "kinect_v2_25"}
@@ -140,6 +141,14 @@ def test_confusion_counts_every_seed_and_names_the_pairs(report):
         assert row.share_percent == pytest.approx(100 * row.count / (3 * LABELS.count(row.label)))
     worst = pd.read_csv(report / "tables/demo--cross_view--confused-pairs.csv").iloc[0]
     assert (worst["action"], worst["predicted_action"], worst["count"]) == ("walk", EVIL, 3)
+
+
+def test_accuracy_against_turn_is_the_mean_over_seeds(report):
+    table = pd.read_csv(report / "tables/demo--cross_view--turned.csv").set_index("degrees")
+    assert table["top1_mean_percent"].to_dict() == {-180: 25, 0: 50, 180: 50}
+    assert table["top1_deviation_percent"].to_dict() == {-180: 0, 0: 0, 180: 25}
+    assert (table["samples"] == 8).all()
+    assert (report / "figures/demo--cross_view--turned.svg").exists()
 
 
 def test_accuracy_by_action_and_by_view(report):

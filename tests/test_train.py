@@ -102,7 +102,10 @@ def test_the_files_of_a_run(prepared, tmp_path):
     chances = np.stack(scores["scores"])
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert metrics["top1"] == (chances.argmax(axis=1) == scores["label"]).mean() >= 0.9
-    assert metrics["samples"] == 8
+    assert metrics["samples"] == metrics["turned"]["samples"] == 8
+    turned = dict(zip(metrics["turned"]["degrees"], metrics["turned"]["top1"], strict=True))
+    assert list(turned) == list(range(-180, 181, 15))
+    assert turned[0] == metrics["top1"]
 
 
 def test_a_network_that_guesses_on_is_stopped_with_a_diagnosis(prepared, tmp_path):

@@ -35,6 +35,14 @@ class _File(Settings):
     model_config = ConfigDict(extra="ignore")
 
 
+class Turned(_File):
+    """Accuracy on test samples that were turned about the vertical."""
+
+    samples: int = Field(ge=1)
+    degrees: tuple[int, ...] = Field(min_length=1)
+    top1: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+
+
 class Metrics(_File):
     """`metrics.json`: the accuracies of one run, as shares of the test samples."""
 
@@ -52,6 +60,7 @@ class Metrics(_File):
     validation_top1: float | None = None
     copies_of_training: int = 0
     top1_without_copies: float | None = None
+    turned: Turned | None = None
 
     @field_validator("dataset", "protocol", "method")
     @classmethod

@@ -112,3 +112,18 @@ def by_view(group: Group, table: pd.DataFrame) -> str:
         axes.grid(axis="x")
         axes.set_title(heading(group, f"Accuracy by view, n = {len(group.runs)}", 48), pad=10)
         return to_svg(figure, f"{group.slug}--by-view")
+
+
+def turned(group: Group, table: pd.DataFrame) -> str:
+    """Accuracy on test samples turned about the vertical: mean over seeds, and one deviation to either side."""
+    with style():
+        figure = Figure(figsize=(4.9, 3.1))
+        axes = figure.add_subplot()
+        mean, spread = table["top1_mean_percent"], table["top1_deviation_percent"].fillna(0)
+        axes.fill_between(table["degrees"], mean - spread, mean + spread, color=BLUE, alpha=0.25, linewidth=0)
+        axes.plot(table["degrees"], mean, ".-", color=BLUE)
+        axes.set(xlabel="turned about the vertical, degrees", ylabel="top-1 accuracy, %", ylim=(0, 102))
+        axes.set_xticks(range(-180, 181, 60))
+        axes.grid(axis="y")
+        axes.set_title(heading(group, f"Accuracy against turn, n = {len(group.runs)}", 48), pad=10)
+        return to_svg(figure, f"{group.slug}--turned")

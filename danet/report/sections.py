@@ -153,6 +153,9 @@ def group_section(group: Group, files: Files) -> dict:
         by_factor[factor] = present(frame, columns, caption=f"Accuracy by {factor}", csv=csv)
         if factor == "view" and len(frame) > 1:
             drawn["by-view"] = (figures.by_view(group, frame), csv)
+    turned = tables.turned(group)
+    if turned is not None:
+        drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
     pairs = tables.confused(group)
     csv = keep(files, f"{group.slug}--confused-pairs", pairs)
     confused = present(pairs, CONFUSED, caption="Most confused pairs", csv=csv, most=MOST_PAIRS)

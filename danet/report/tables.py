@@ -214,3 +214,25 @@ def curves(group: Group) -> pd.DataFrame:
     for share in SHARES:
         table[f"{share}_percent"] = 100 * table.pop(share)
     return table.assign(simulated=group.simulated)
+
+
+def turned(group: Group) -> pd.DataFrame | None:
+    """One row per turn of the test samples about the vertical: mean and deviation over seeds; None if not measured."""
+    rows = []
+    for run in group.runs:
+        found = run.metrics.turned
+        if found is not None:
+            for degrees, share in zip(found.degrees, found.top1, strict=False):
+                rows.append({"degrees": degrees, "samples": found.samples, "top1_percent": 100 * share})
+    if not rows:
+        return None
+    by_turn = pd.DataFrame(rows).groupby("degrees")
+    return pd.DataFrame(
+        {
+            "samples": by_turn["samples"].first(),
+            "top1_mean_percent": by_turn["top1_percent"].mean(),
+            "top1_deviation_percent": by_turn["top1_percent"].std(ddof=1),
+            "seeds": by_turn.size(),
+            "simulated": group.simulated,
+        }
+    ).reset_index()

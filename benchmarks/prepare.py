@@ -27,7 +27,7 @@ from danet.simulate.actions import TWO_PERSON
 from danet.simulate.simulate import performances, simulate_text
 
 TEMPLATES = 40  # texts that are simulated; every file differs from all others in one number
-SIZE = 300_000  # bytes: about what a file of NTU-60 holds
+SIZE = 250_000  # bytes: about what a file of NTU-60 holds
 
 READ, NUMPY, ONE, TWO = "read bytes", "numpy.fromstring", "danet prepare, 1 job", "danet prepare, 2 jobs"
 HALVES = "two of 1 job, half each"
@@ -44,7 +44,7 @@ print('{{"seconds": %f}}' % (time.perf_counter() - started))
 
 
 def make_files(folder: Path, count: int) -> None:
-    """`count` files of about 300 kB under NTU's names, in two folders."""
+    """`count` files of about 250 kB under NTU's names, in two folders."""
     settings = Simulate(frames=110)
     chosen = [p for p in performances(settings) if p.action - 1 not in TWO_PERSON][::3][:TEMPLATES]
     texts = [_of_size(simulate_text(settings, performance, 1 + place % 3)) for place, performance in enumerate(chosen)]
@@ -129,15 +129,21 @@ def run(folder: Path, count: int, repeats: int) -> list[dict]:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Medians of seconds and memory against the number of files."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axis, column, label in zip(
-        figure.subplots(1, 2), ("seconds", "peak_mib"), ("seconds", "peak MiB"), strict=True
-    ):
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    seconds, memory = figure.subplots(1, 2)
+    counts = sorted(table["files"].unique())
+    for axis, column in ((seconds, "seconds"), (memory, "peak_mib")):
         for name, rows in table.groupby("what", sort=False):
             medians = rows.groupby("files")[column].median()
-            axis.plot(medians.index, medians, "o-", label=name)
-        axis.set(xlabel="files of 300 kB", ylabel=label, xscale="log", yscale="log")
-    figure.axes[0].legend(fontsize=8)
+            axis.plot(medians.index, medians, "o-", label=name, alpha=0.8)
+        axis.set(xlabel="files of about 250 kB", xscale="log")
+        axis.set_xticks(counts, [f"{count:,}" for count in counts])
+        axis.minorticks_off()
+        axis.grid(axis="y", alpha=0.3)
+    seconds.set(ylabel="seconds", yscale="log")
+    memory.set(ylabel="peak memory of a process, MiB")
+    memory.set_ylim(bottom=0)
+    figure.legend(*seconds.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 

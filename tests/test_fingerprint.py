@@ -39,7 +39,7 @@ def test_it_reaches_what_a_stage_imports_and_no_more():
         ('"""One body id over time', '"""Another docstring', True),
         ("    motion: float = 0.0\n", "    motion: float = 0.0\n\n\n", True),
         ("motion: float = 0.0", "motion: float = 1.0", False),
-        ("np.var(joints", "np.std(joints", False),
+        ("spread /= count", "spread /= count - 1", False),
     ],
 )
 def test_only_what_runs_counts(package, old, new, same):

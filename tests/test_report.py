@@ -149,6 +149,7 @@ def test_accuracy_against_turn_is_the_mean_over_seeds(report):
     assert table["top1_deviation_percent"].to_dict() == {-180: 0, 0: 0, 180: 25}
     assert (table["samples"] == 8).all()
     assert (report / "figures/demo--cross_view--turned.svg").exists()
+    assert "Turned per epoch" not in (report / "index.html").read_text(encoding="utf-8")
 
 
 def test_accuracy_by_action_and_by_view(report):

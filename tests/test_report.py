@@ -299,6 +299,7 @@ def test_missing_preparation_file_is_named(tmp_path, name):
         ({"samples": 9}, "wanted 9 samples"),
         ({"simulated": False}, "wanted simulated False"),
         ({"protocol": "../../up"}, "wanted letters"),
+        ({"turned": {"samples": 8, "degrees": [0, 15], "top1": [0.5]}}, "a share for each of 2 turns"),
     ],
 )
 def test_files_that_contradict_each_other_are_refused(tmp_path, changes, message):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from danet.config import Settings, check
 from danet.datasets.catalogue import find_dataset
@@ -41,6 +41,12 @@ class Turned(_File):
     samples: int = Field(ge=1)
     degrees: tuple[int, ...] = Field(min_length=1)
     top1: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_share_a_turn(self) -> "Turned":
+        if len(self.degrees) != len(self.top1):
+            raise ValueError(f"wanted a share for each of {len(self.degrees)} turns, got {len(self.top1)}")
+        return self
 
 
 class Metrics(_File):

@@ -222,7 +222,7 @@ def turned(group: Group) -> pd.DataFrame | None:
     for run in group.runs:
         found = run.metrics.turned
         if found is not None:
-            for degrees, share in zip(found.degrees, found.top1, strict=False):
+            for degrees, share in zip(found.degrees, found.top1, strict=True):
                 rows.append({"degrees": degrees, "samples": found.samples, "top1_percent": 100 * share})
     if not rows:
         return None

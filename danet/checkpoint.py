@@ -29,9 +29,11 @@ class State:
         """The last row whose validation accuracy is within one standard error of the highest.
 
         The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984), here in favour of a
-        longer training: on few `samples` the highest accuracy is mostly luck.
+        longer training: on few `samples` the highest accuracy is mostly luck. Without any validation, the last row.
         """
         checked = [row for row in self.history if row["validation_top1"] is not None]
+        if not checked:
+            return self.history[-1]
         highest = max(row["validation_top1"] for row in checked)
         error = (highest * (1 - highest) / samples) ** 0.5
         return [row for row in checked if row["validation_top1"] >= highest - error][-1]

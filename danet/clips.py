@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from danet.config import Clips as ClipSettings
+from danet.config import Partners
 from danet.errors import UserError
 from danet.recording import Sequence
 from danet.skeleton import LAYOUTS, Layout
@@ -27,6 +28,16 @@ class Batch:
     joints: np.ndarray
     owner: np.ndarray
     samples: int
+
+    def rows(self, samples: np.ndarray) -> np.ndarray:
+        """The clips (rows) of these samples, which must be given in rising order."""
+        return np.flatnonzero(np.isin(self.owner, samples))
+
+    def of(self, samples: np.ndarray) -> "Batch":
+        """The clips of these samples only, given in rising order and counted anew."""
+        rows = self.rows(samples)
+        owner = np.searchsorted(samples, self.owner[rows])
+        return Batch(self.channels[rows], self.joints[rows], owner, len(samples))
 
 
 class Sequences:
@@ -170,11 +181,14 @@ def rotation(radians: np.ndarray, axis: int) -> np.ndarray:
     return turn
 
 
-def pair_views(performances: Ordered[str], rng: np.random.Generator) -> np.ndarray:
-    """(P, 2) sample indices, every sample at least once: two views of one performance wherever there are two.
+def group_views(performances: Ordered[str], partners: Partners, rng: np.random.Generator) -> np.ndarray:
+    """(P, 2) sample indices, or (P, 1) without partners, in random order; every sample is in it at least once.
 
-    A sample left without a partner is paired with itself; cut twice with different turns, it is its own rotated copy.
+    With "views", two views of one performance wherever there are two. A sample left without a partner, or any with
+    "copies", is paired with itself; cut twice with different turns, it is its own rotated copy.
     """
+    if partners != "views":
+        return rng.permutation(len(performances))[:, None].repeat(2 if partners == "copies" else 1, axis=1)
     groups: dict[str, list[int]] = defaultdict(list)
     for index in rng.permutation(len(performances)):
         groups[performances[index]].append(int(index))

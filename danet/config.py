@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from danet.errors import UserError
 
 S = TypeVar("S", bound="Settings")
+Partners = Literal["views", "copies", "none"]
 
 
 class Settings(BaseModel):
@@ -61,7 +62,10 @@ class Split(Settings):
 
     validation_by: Literal["subject", "view"] = Field("subject", description="What is held out as a whole.")
     validation_share: float = Field(
-        0.1, gt=0, lt=1, description="Share of the training subjects or views held out, at least one."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the training subjects or views held out, at least one; 0: none, the last epoch is taken.",
     )
 
 
@@ -104,9 +108,7 @@ class Model(Settings):
 
     width: PositiveInt = Field(64, description="Channels of a token.")
     blocks: PositiveInt = Field(4, description="Self-attention blocks, each in space and then in time.")
-    heads: PositiveInt = Field(
-        4, description="Attention heads; half of them, rounded down, see only their own part or window."
-    )
+    heads: PositiveInt = Field(4, description="Attention heads.")
     stride: PositiveInt = Field(2, description="Frames that make one moment, the unit of attention in time.")
     stretches: PositiveInt = Field(4, description="Stretches of a clip, each with spatial attention of its own.")
     window: PositiveInt = Field(2, description="Local temporal heads see this many moments to either side.")
@@ -115,6 +117,9 @@ class Model(Settings):
         0.1, ge=0, lt=1, description="Whole residual branches dropped, per clip, growing with depth."
     )
     relations: bool = Field(True, description="Learned terms for the relation of each pair of tokens.")
+    local_heads: bool = Field(
+        True, description="Half of the heads, rounded down, see only their own part or window; else none does."
+    )
     parts: bool = Field(True, description="Part tokens (torso, arms, legs) beside the joints.")
     cross_attention: bool = Field(True, description="Attention between two views of one performance.")
 
@@ -133,8 +138,23 @@ class Train(Settings):
     )
     warmup_epochs: int = Field(5, ge=0, description="Epochs in which the learning rate rises from 0.")
     batch_size: PositiveInt = Field(
-        32, description="Clips a step; with cross-attention, half of them partners of the others."
+        32, description="Clips a step; half of them are partners of the others, if there are partners."
     )
+    partners: Partners = Field(
+        "views",
+        description="views: each clip is paired with another view of its performance, or with a rotated copy of itself "
+        "where there is none; copies: always with a rotated copy; none: with nothing.",
+    )
+    accumulate: PositiveInt = Field(
+        1, description="Pieces that a batch is cut into, one computed after the other, to save memory."
+    )
+    processes: PositiveInt = Field(
+        1, description="Processes that train one network together, each on its share of every batch, each on a GPU."
+    )
+    bfloat16: bool = Field(
+        True, description="Products of bfloat16 where the device multiplies it faster; else all is float32."
+    )
+    compile: bool = Field(False, description="Compile the network with torch.compile.")
     learning_rate: PositiveFloat = Field(
         1e-3, description="Peak of AdamW's learning rate; it falls to 0 along a cosine."
     )
@@ -156,6 +176,12 @@ class Run(Settings):
     clips: Clips = Field(Clips(), description="How a sequence becomes a clip.")
     model: Model = Field(Model(), description="The network.")
     train: Train = Field(Train(), description="The training loop.")
+
+    @model_validator(mode="after")
+    def _check_refit(self) -> "Run":
+        if self.train.refit and not self.split.validation_share:
+            raise ValueError("wanted 'split.validation_share' above 0 for 'train.refit', found 0")
+        return self
 
     @model_validator(mode="after")
     def _check_moments(self) -> "Run":

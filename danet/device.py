@@ -11,12 +11,12 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of gli
 LARGEST_INT = (1 << 31) - 1
 
 
-def pick_device(threads: int | None = None) -> torch.device:
-    """The device, with that many CPU threads."""
+def pick_device(threads: int | None = None, index: int = 0) -> torch.device:
+    """The device, with that many CPU threads; of several GPUs the one of that index."""
     if threads is not None:
         torch.set_num_threads(threads)
     keep_freed_memory()
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda", index) if torch.cuda.is_available() else torch.device("cpu")
 
 
 @cache

@@ -29,11 +29,15 @@ TURNED_SAMPLES = 512
 log = logging.getLogger(__name__)
 
 
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array on the device; to a GPU it is copied out of pinned memory, while the GPU works on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int]:
     """A batch as the arguments of the network."""
-    channels, joints, owner = (
-        torch.from_numpy(array).to(device, non_blocking=True) for array in (batch.channels, batch.joints, batch.owner)
-    )
+    channels, joints, owner = (to_device(array, device) for array in (batch.channels, batch.joints, batch.owner))
     return channels, joints, owner, batch.samples
 
 

@@ -1,8 +1,9 @@
 """Sequences and a split in, weights and a history out: one plain loop, top to bottom.
 
-Each step sees pairs of views of one performance. The validation part chooses the epoch, the last one that is within a
-standard error of the best; the test part is not read. With `refit`, a network is then trained anew on training and
-validation part together, for as many epochs as were chosen.
+Each step sees pairs of views of one performance. All that is random in a step is drawn before the step is divided into
+pieces, so that neither pieces one after the other nor pieces in several processes change what it computes. The
+validation part chooses the epoch, the last one that is within a standard error of the best; the test part is not read.
+With `refit`, a network is then trained anew on both together, for as many epochs as were chosen.
 """
 
 import copy
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,22 +25,24 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from danet.checkpoint import State, forget, keep, resume
-from danet.clips import Batch, Sequences, load_sequences, pair_views
+from danet.clips import Batch, Sequences, group_views, load_sequences
 from danet.config import Run
 from danet.config import Train as TrainSettings
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
-from danet.evaluate import as_tensors, logits_of, top_k
+from danet.evaluate import as_tensors, logits_of, to_device, top_k
 from danet.files import write_json, write_text
 from danet.model.danet import DANet, Output, View
 from danet.model.weights import build_model, save_weights
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
 from danet.store import open_records
+from danet.together import add_up, as_the_first, place, together
 
 CHANCE_EPOCHS, CHANCE_SHARE = 5, 0.99  # by then the loss has left what guessing costs, or never will
+VALIDATED = ("validation_loss", "validation_top1")
 SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a root mean square
 
 log = logging.getLogger(__name__)
@@ -72,11 +76,13 @@ def pair_loss(model: DANet, batch: tuple, labels: Tensor, settings: TrainSetting
     """The loss of P pairs, and the logits (2 P, actions) that each view gives by itself.
 
     The batch holds the first views of all pairs, then the second ones; `labels` (2 P,) likewise. Each view is labelled
-    by itself, as at test, and in the light of the other.
+    by itself, as at test, and in the light of the other. Without partners there are P clips, each by itself.
     """
     views = model.encode(*batch)
     alone = model.relate(views, views)
     loss = F.cross_entropy(alone.logits, labels, label_smoothing=settings.label_smoothing)
+    if settings.partners == "none":
+        return loss, alone.logits
     if model.settings.cross_attention:
         crossed = model.relate(views, swapped(views))
         loss = (loss + F.cross_entropy(crossed.logits, labels, label_smoothing=settings.label_smoothing)) / 2
@@ -89,14 +95,37 @@ def swapped(views: View) -> View:
     return space, time
 
 
-def steps(sequences: Sequences, pairs: np.ndarray, rng: np.random.Generator, size: int) -> Iterator[tuple]:
-    """Samples (2 P,) and their clips, first views first; each batch is cut by a second thread, one step ahead."""
+@dataclass(frozen=True)
+class Step:
+    """One step's clips and all that was drawn for them: `samples` (groups, 1 or 2), `branches` (blocks, 3, K)."""
 
-    def cut(chosen: np.ndarray) -> tuple[np.ndarray, Batch]:
-        samples = chosen.T.reshape(-1)
-        return samples, sequences.cut(samples, rng)
+    samples: np.ndarray
+    batch: Batch
+    branches: np.ndarray
 
-    chunks = np.array_split(pairs, math.ceil(len(pairs) / size))
+    def pieces(self, count: int) -> list["Step | None"]:
+        """The step cut into so many pieces of whole groups, of nearly one size; None for a piece that is empty."""
+        if count == 1:
+            return [self]
+        groups, views = self.samples.shape
+        return [self._piece(chosen, groups, views) for chosen in np.array_split(np.arange(groups), count)]
+
+    def _piece(self, chosen: np.ndarray, groups: int, views: int) -> "Step | None":
+        if not len(chosen):
+            return None
+        samples = np.concatenate([chosen + view * groups for view in range(views)])
+        branches = self.branches[:, :, self.batch.rows(samples)]
+        return Step(self.samples[chosen], self.batch.of(samples), branches)
+
+
+def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator, size: int) -> Iterator[Step]:
+    """The groups, `size` at a time, first views first; each step is cut by a second thread, one step ahead."""
+
+    def cut(chosen: np.ndarray) -> Step:
+        batch = material.sequences.cut(chosen.T.reshape(-1), rng)
+        return Step(chosen, batch, model.draw_branches(len(batch.owner), rng))
+
+    chunks = np.array_split(groups, math.ceil(len(groups) / size))
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(cut, chunks[0])
         for following in [*chunks[1:], None]:
@@ -118,31 +147,63 @@ def train_epoch(
 ) -> dict:
     """One pass over the material, the `epoch`th of `epochs`; everything random in it follows from seed and epoch."""
     rng = np.random.default_rng([seed, len(state.history)])
-    torch.manual_seed(int(rng.integers(1 << 62)))
-    pairs = pair_views(material.performances, rng)
-    size = max(1, settings.batch_size // 2)
-    total = math.ceil(len(pairs) / size)
-    losses, right = [], 0
+    groups = group_views(material.performances, settings.partners, rng)
+    views = groups.shape[1]
+    size = max(1, settings.batch_size // views)
+    total = math.ceil(len(groups) / size)
+    found = torch.zeros(2)  # the sum of the steps' losses, and the clips that were labelled right
+    waited, started = 0.0, time.monotonic()
     state.model.train()
-    for step, (chosen, batch) in enumerate(steps(material.sequences, pairs, rng, size)):
-        rate = learning_rate(settings, epoch - 1 + step / total, epochs)
+    ready = steps(material, groups, state.model, rng, size)
+    for number in range(total):
+        asked = time.monotonic()
+        step = next(ready)
+        waited += time.monotonic() - asked
+        rate = learning_rate(settings, epoch - 1 + number / total, epochs)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        target = material.labels[chosen]
-        with torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device)):
-            loss, logits = pair_loss(state.model, as_tensors(batch, device), target, settings)
-        if not torch.isfinite(loss):
-            found = f"{loss.item()} in step {step}"
-            raise UserError(f"epoch {epoch}: wanted a finite loss, found {found}; lower train.learning_rate")
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_gradient)
-        state.optimizer.step()
-        taken = (epoch - 1) * total + step
+        learnt = learn(state, step, material.labels, settings, device)
+        if not torch.isfinite(learnt[0]):
+            loss = learnt[0].item()
+            raise UserError(
+                f"epoch {epoch}: wanted a finite loss, found {loss} in step {number}; lower train.learning_rate"
+            )
+        taken = (epoch - 1) * total + number
         follow(state.mean, state.model, min(settings.averaging, (1 + taken) / (10 + taken)))
-        losses.append(loss.item())
-        right += int((logits.argmax(dim=1) == target).sum())
-    return {"train_loss": float(np.mean(losses)), "train_top1": right / (2 * len(pairs)), "learning_rate": rate}
+        found += learnt
+    return {
+        "train_loss": found[0].item() / total,
+        "train_top1": found[1].item() / groups.size,
+        "learning_rate": rate,
+        "waited": waited / (time.monotonic() - started),
+    }
+
+
+def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, device: torch.device) -> Tensor:
+    """Moves the weights by one step, of which this process computes its pieces: the loss, and the clips labelled right.
+
+    The loss of a step is the mean over its groups, so that a piece counts by the groups in it.
+    """
+    rank, processes = place()
+    parameters = list(state.model.parameters())
+    gradients = [torch.zeros_like(parameter) for parameter in parameters]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    learnt = torch.zeros(2, device=device)
+    for piece in step.pieces(processes * settings.accumulate)[rank::processes]:
+        if piece is None:
+            continue
+        target = labels[piece.samples.T.reshape(-1)]
+        branches = to_device(piece.branches, device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16 and multiplies_bfloat16(device)):
+            loss, logits = pair_loss(state.model, (*as_tensors(piece.batch, device), branches), target, settings)
+        loss = loss * (len(piece.samples) / len(step.samples))
+        loss.backward()
+        learnt += torch.stack([loss.detach(), (logits.argmax(dim=1) == target).sum()])
+    add_up([*gradients, learnt])
+    torch.nn.utils.clip_grad_norm_(parameters, settings.clip_gradient)
+    state.optimizer.step()
+    return learnt.cpu()
 
 
 def validate(state: State, material: Material, device: torch.device) -> dict:
@@ -150,7 +211,8 @@ def validate(state: State, material: Material, device: torch.device) -> dict:
     logits = logits_of(state.mean, material.sequences, np.arange(len(material.sequences)), device)
     labels = material.labels.cpu()
     loss = F.cross_entropy(torch.from_numpy(logits), labels).item()
-    return {"validation_loss": loss, "validation_top1": top_k(logits, labels.numpy(), 1)}
+    found = torch.tensor([loss, top_k(logits, labels.numpy(), 1)], dtype=torch.float64, device=device)
+    return dict(zip(VALIDATED, as_the_first(found).tolist(), strict=True))
 
 
 def refuse_chance(row: dict, epoch: int, actions: int) -> None:
@@ -199,10 +261,18 @@ def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, 
     torch.manual_seed(description["seed"])
     model = build_model(description).to(device)
     model.channel_scale.copy_(torch.from_numpy(spread))
-    return State(model, copy.deepcopy(model), make_optimizer(model, settings))
+    mean = copy.deepcopy(model)
+    if settings.compile:
+        model.encode = torch.compile(model.encode)  # type: ignore[method-assign]
+    return State(model, mean, make_optimizer(model, settings))
 
 
-def train(
+def train(*, run: Run, **arguments: Any) -> None:
+    """The train stage, in as many processes as its settings say: `train_here` has the arguments."""
+    together(run.train.processes, train_here, run=run, **arguments)
+
+
+def train_here(
     *,
     centred: Path,
     split: Path,
@@ -214,11 +284,13 @@ def train(
     threads: int,
     folder: Path,
 ) -> None:
-    """The train stage: writes `weights.safetensors`, `history.jsonl` and `run.json` into `folder`.
+    """Writes `weights.safetensors`, `history.jsonl` and `run.json` into `folder`; of several processes the first does.
 
     `.resume/` in it, which no rule declares, holds the state after the last whole epoch until the run has ended.
     """
-    source, device, settings = find_dataset(dataset), pick_device(threads), run.train
+    rank, processes = place()
+    source, settings = find_dataset(dataset), run.train
+    device = pick_device(max(1, threads // processes), rank)
     log.info("%s/%s seed %d on %s, %d threads", dataset, protocol, seed, device, torch.get_num_threads())
     parts = pd.read_parquet(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
@@ -231,7 +303,8 @@ def train(
         gather(sequences, source, [part_of[name] in chosen for name in sequences.names], device)
         for chosen in (("train",), ("validation",), ("train", "validation"))
     )
-    if not training.performances or not validation.performances:
+    validated = (parts["part"] == "validation").any()
+    if not training.performances or (validated and not validation.performances):
         found = f"{len(training.performances)} and {len(validation.performances)}"
         raise UserError(f"{centred}: wanted training and validation samples of {dataset}/{protocol}, found {found}")
     description = {
@@ -250,21 +323,25 @@ def train(
     state = fresh_state(description, spread, settings, device)
     identity = {"description": description, "train": settings.model_dump(mode="json"), "code": code}
     resume(state, folder / ".resume", identity)
-    bar = tqdm(initial=len(state.history), desc=f"{dataset}/{protocol} seed {seed}", unit=" epochs", disable=None)
+    bar = tqdm(
+        initial=len(state.history), desc=f"{dataset}/{protocol} seed {seed}", unit=" epochs", disable=rank > 0 or None
+    )
 
     def epoch_of(material: Material, epoch: int, epochs: int, checked: Material | None) -> None:
         started = time.monotonic()
         row = train_epoch(state, material, settings=settings, seed=seed, epoch=epoch, epochs=epochs, device=device)
         refuse_chance(row, epoch, len(source.actions))
-        row |= validate(state, checked, device) if checked else {"validation_loss": None, "validation_top1": None}
+        row |= validate(state, checked, device) if checked else dict.fromkeys(VALIDATED)
         state.close_epoch({**row, "seconds": time.monotonic() - started}, len(validation.performances))
+        if rank > 0:
+            return
         log.info("%s", json.dumps(state.history[-1]))
         bar.set_postfix(loss=row["train_loss"], validation=row["validation_top1"])
         bar.update()
         keep(state, folder / ".resume", identity)
 
     for epoch in range(len(state.history) + 1, settings.epochs + 1):
-        epoch_of(training, epoch, settings.epochs, validation)
+        epoch_of(training, epoch, settings.epochs, validation if validated else None)
     chosen = state.chosen_epoch(len(validation.performances))
     if settings.refit:
         if len(state.history) == settings.epochs:
@@ -272,6 +349,8 @@ def train(
         for epoch in range(len(state.history) - settings.epochs + 1, chosen["epoch"] + 1):
             epoch_of(both, epoch, chosen["epoch"], None)
     bar.close()
+    if rank > 0:
+        return
     weights = state.mean.state_dict() if settings.refit else state.best
     save_weights(folder / "weights.safetensors", weights, description)
     write_text(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in state.history))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips import Sequences, facing_turn, fill_gaps, pair_views, rotation
+from danet.clips import Sequences, facing_turn, fill_gaps, group_views, rotation
 from danet.config import Clips
 from danet.recording import Sequence
 from danet.skeleton import KINECT_V2
@@ -124,9 +124,40 @@ def test_both_actors_of_a_sample_are_turned_alike(rng):
 
 def test_pairs_are_views_of_one_performance(rng):
     performances = ["a", "a", "b", "c", "c", "c"]
-    pairs = pair_views(performances, rng)
+    pairs = group_views(performances, "views", rng)
     assert set(pairs.reshape(-1)) == set(range(6)), "every sample takes part"
     for one, other in pairs:
         assert performances[one] == performances[other]
     alone = [pair for pair in pairs if pair[0] == pair[1]]
     assert len(alone) == 2, "b has no other view, and one of c's three is left over"
+
+
+def test_partners_are_copies_or_nobody(rng):
+    performances = ["a", "a", "b", "c", "c", "c"]
+    copies = group_views(performances, "copies", rng)
+    assert sorted(copies[:, 0]) == sorted(copies[:, 1]) == list(range(6))
+    assert (copies[:, 0] == copies[:, 1]).all()
+    alone = group_views(performances, "none", rng)
+    assert alone.shape == (6, 1)
+    assert sorted(alone[:, 0]) == list(range(6))
+
+
+def test_a_part_of_a_batch_is_its_clips_counted_anew(rng):
+    actors = (1, 2, 1, 2)
+    made = Sequences([Sequence(str(n), walk(rng, actors=n)) for n in actors], KINECT_V2, Clips(frames=8))
+    whole = made.cut(np.arange(4), rng)
+    part = whole.of(np.array([1, 3]))
+    np.testing.assert_array_equal(part.channels, whole.channels[[1, 2, 4, 5]])
+    np.testing.assert_array_equal(part.joints, whole.joints[[1, 2, 4, 5]])
+    assert part.owner.tolist() == [0, 0, 1, 1]
+    assert part.samples == 2
+
+
+def test_each_epoch_each_seed_and_each_clip_is_drawn_by_itself(rng):
+    """The one thread that cuts clips draws on one generator, so that nothing is drawn twice."""
+    made = Sequences([Sequence("a", walk(rng))] * 2, KINECT_V2, Clips(frames=8))
+    samples = np.array([0, 1, 0])
+    drawn = {key: made.cut(samples, np.random.default_rng(key)).channels for key in [(0, 0), (0, 1), (1, 0)]}
+    clips = np.concatenate(list(drawn.values())).reshape(9, -1)
+    assert len(np.unique(clips, axis=0)) == 9, "the same recording, cut nine times"
+    np.testing.assert_array_equal(drawn[0, 0], made.cut(samples, np.random.default_rng((0, 0))).channels)

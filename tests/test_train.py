@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from danet.clips import Sequences
 from danet.config import Run, check
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
@@ -74,6 +75,59 @@ def test_the_seed_decides(prepared, tmp_path):
     first = run_once(prepared, tmp_path / "a")
     assert same(first, run_once(prepared, tmp_path / "b"))
     assert not same(first, run_once(prepared, tmp_path / "c", seed=1))
+
+
+def test_another_epoch_and_another_seed_change_the_augmentation(prepared, monkeypatch, tmp_path):
+    """And what a step sees follows from both: the loop's own generator is what `cut` is given."""
+    seen = []
+
+    def cut(self, samples, rng, cut=Sequences.cut):
+        batch = cut(self, samples, rng)
+        if rng is not None:
+            seen.append(batch.channels.tobytes())
+        return batch
+
+    monkeypatch.setattr(Sequences, "cut", cut)
+    run_once(prepared, tmp_path / "a")
+    first = seen.copy()
+    assert len(set(first)) == len(first) == 6, "three epochs of two steps"
+    seen.clear()
+    run_once(prepared, tmp_path / "b")
+    assert seen == first
+    seen.clear()
+    run_once(prepared, tmp_path / "c", seed=1)
+    assert not set(seen) & set(first)
+
+
+@pytest.mark.parametrize("change", [{"accumulate": 3}, {"processes": 2}, {"processes": 2, "accumulate": 2}])
+def test_pieces_one_after_the_other_or_in_several_processes_learn_as_the_whole(prepared, tmp_path, change):
+    changes = {"model": {"dropout": 0.5, "blocks": 2}, "clips": {"masked_joints": 0.2}}
+    run_once(prepared, tmp_path / "whole", train={"bfloat16": False}, **changes)
+    run_once(prepared, tmp_path / "pieces", train={"bfloat16": False} | change, **changes)
+    losses = [
+        [json.loads(line)["train_loss"] for line in (tmp_path / run / "history.jsonl").read_text().splitlines()]
+        for run in ("whole", "pieces")
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], atol=1e-4)
+    assert np.diff(losses[0]).all()
+
+
+@pytest.mark.parametrize("partners", ["copies", "none"])
+def test_other_partners_learn_too(prepared, tmp_path, partners):
+    run_once(prepared, tmp_path, train={"partners": partners})
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert all(0 <= row["waited"] < 1 for row in history)
+
+
+def test_without_a_validation_part_the_last_epoch_is_taken(prepared, tmp_path):
+    parts = pd.read_parquet(prepared / "split.parquet").replace({"part": {"validation": "train"}})
+    (tmp_path / "data").mkdir()
+    parts.to_parquet(tmp_path / "data/split.parquet")
+    os.symlink(prepared / "centred.h5", tmp_path / "data/centred.h5")
+    run_once(tmp_path / "data", tmp_path / "run")
+    run = read_json(tmp_path / "run/run.json")
+    assert (run["epoch"], run["validation_top1"]) == (3, None)
 
 
 def test_the_files_of_a_run(prepared, tmp_path):

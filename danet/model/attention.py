@@ -6,6 +6,7 @@ Shapes: K actors, T moments (one or more frames each), L tokens (V joints, then 
 import torch
 from torch import Tensor, nn
 
+from danet.config import Model
 from danet.skeleton import Layout
 
 LOOK = 3.0  # added to a logit: e^3 = 20 times the attention
@@ -54,6 +55,11 @@ def pair_geometry(places: Tensor, stretches: int) -> Tensor:
     return torch.stack([of.unflatten(1, (stretches, -1)).mean(dim=2) for of in (distance, change)], dim=2)
 
 
+def local_heads(settings: Model) -> Tensor:
+    """(H,) bool: the first half of the heads, or none of them."""
+    return torch.arange(settings.heads) < settings.local_heads * (settings.heads // 2)
+
+
 class SpatialAttention(nn.Module):
     """Each token attends to the tokens of its moment; the moments of one stretch share their attention.
 
@@ -65,18 +71,19 @@ class SpatialAttention(nn.Module):
     hidden: Tensor
     relation: Tensor
 
-    def __init__(self, *, width: int, heads: int, layout: Layout, parts: bool, relations: bool):
+    def __init__(self, settings: Model, layout: Layout):
         super().__init__()
-        relation, near, kinds = token_relations(layout, parts)
-        self.heads, self.relations = heads, relations
+        width, heads = settings.width, settings.heads
+        relation, near, kinds = token_relations(layout, settings.parts)
+        self.heads, self.relations = heads, settings.relations
         self.query_key = nn.Linear(width, 2 * width)
         self.value = nn.Linear(width, width)
         self.merge = nn.Linear(width, width)
-        local = torch.arange(heads) < heads // 2
+        local = local_heads(settings)
         hidden = torch.where(local[:, None, None] & ~near, -torch.inf, 0.0)
         self.register_buffer("hidden", hidden, persistent=False)
         self.register_buffer("relation", relation, persistent=False)
-        if relations:
+        if self.relations:
             self.relation_term = nn.Parameter(torch.zeros(heads, kinds))
             self.geometry_term = nn.Parameter(torch.zeros(heads, 2))
 
@@ -108,19 +115,20 @@ class TemporalAttention(nn.Module):
     hidden: Tensor
     apart: Tensor
 
-    def __init__(self, *, width: int, heads: int, moments: int, window: int, relations: bool):
+    def __init__(self, settings: Model, moments: int):
         super().__init__()
-        self.heads, self.relations = heads, relations
+        width, window = settings.width, settings.window
+        self.heads, self.relations = settings.heads, settings.relations
         self.query_key = nn.Linear(width, 2 * width)
         self.value = nn.Linear(width, width)
         self.merge = nn.Linear(width, width)
         moment = torch.arange(moments)
         apart = moment[:, None] - moment[None]
-        local = torch.arange(heads) < heads // 2
+        local = local_heads(settings)
         hidden = torch.where(local[:, None, None] & (apart.abs() > window), -torch.inf, 0.0)
         self.register_buffer("hidden", hidden, persistent=False)
         self.register_buffer("apart", apart + moments - 1, persistent=False)
-        if relations:
+        if self.relations:
             self.time_term = nn.Parameter(self._first_time_term(moments, window, local))
 
     @staticmethod

@@ -5,6 +5,7 @@ Read from top to bottom: tokens, blocks of relation-aware self-attention, cross-
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,33 +34,21 @@ View = tuple[Tensor, Tensor]  # what a view is encoded to: tokens in space (B, L
 class Block(nn.Module):
     """Self-attention in space, then in time, then a feed-forward layer; each a residual branch after a LayerNorm."""
 
-    def __init__(self, *, settings: Model, layout: Layout, moments: int, dropped: float):
+    def __init__(self, *, settings: Model, layout: Layout, moments: int):
         super().__init__()
-        width, heads, relations = settings.width, settings.heads, settings.relations
-        self.dropped = dropped
+        width = settings.width
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
-        self.space = SpatialAttention(
-            width=width, heads=heads, layout=layout, parts=settings.parts, relations=relations
-        )
-        self.time = TemporalAttention(
-            width=width, heads=heads, moments=moments, window=settings.window, relations=relations
-        )
+        self.space = SpatialAttention(settings, layout)
+        self.time = TemporalAttention(settings, moments)
         self.feed_forward = nn.Sequential(
             nn.Linear(width, settings.expansion * width), nn.GELU(), nn.Linear(settings.expansion * width, width)
         )
 
-    def forward(self, tokens: Tensor, geometry: Tensor) -> Tensor:
-        """(K, T, L, D) to (K, T, L, D)."""
-        tokens = tokens + self._drop(self.space(self.norms[0](tokens), geometry)[0])
-        tokens = tokens + self._drop(self.time(self.norms[1](tokens))[0])
-        return tokens + self._drop(self.feed_forward(self.norms[2](tokens)))
-
-    def _drop(self, branch: Tensor) -> Tensor:
-        """Stochastic depth (Huang et al., ECCV 2016): in training the whole branch of a clip is left out at times."""
-        if not self.training or self.dropped == 0:
-            return branch
-        kept = torch.rand(len(branch), device=branch.device) >= self.dropped
-        return branch * (kept / (1 - self.dropped)).to(branch.dtype)[:, None, None, None]
+    def forward(self, tokens: Tensor, geometry: Tensor, weights: Tensor | None) -> Tensor:
+        """(K, T, L, D) to (K, T, L, D); `weights` (3, K) of the three branches of each clip, None for 1."""
+        tokens = tokens + _weighed(self.space(self.norms[0](tokens), geometry)[0], weights, 0)
+        tokens = tokens + _weighed(self.time(self.norms[1](tokens))[0], weights, 1)
+        return tokens + _weighed(self.feed_forward(self.norms[2](tokens)), weights, 2)
 
 
 class DANet(nn.Module):
@@ -81,10 +70,8 @@ class DANet(nn.Module):
         self.embed = nn.Sequential(nn.Linear(settings.stride * channels, width), nn.GELU(), nn.Linear(width, width))
         self.token_embedding = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.time_embedding = nn.Parameter(torch.randn(moments, width) * 0.02)
-        last = max(1, settings.blocks - 1)
         self.blocks = nn.ModuleList(
-            Block(settings=settings, layout=layout, moments=moments, dropped=settings.dropout * index / last)
-            for index in range(settings.blocks)
+            Block(settings=settings, layout=layout, moments=moments) for _ in range(settings.blocks)
         )
         self.norm = nn.LayerNorm(width)
         if settings.cross_attention:
@@ -92,8 +79,23 @@ class DANet(nn.Module):
             self.cross_time = CrossAttention(width=width, heads=settings.heads)
         self.label = nn.Linear(4 * width, actions)
 
-    def encode(self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int) -> View:
-        """Each sample by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to its tokens."""
+    def draw_branches(self, clips: int, rng: np.random.Generator) -> np.ndarray:
+        """(blocks, 3, K) float32: what each residual branch of each clip counts in one step of training.
+
+        Stochastic depth (Huang et al., ECCV 2016): a branch is left out at times, the more often the deeper it lies,
+        and counts for more otherwise.
+        """
+        dropped = np.linspace(0, self.settings.dropout, self.settings.blocks)[:, None, None]
+        kept = rng.random((self.settings.blocks, 3, clips)) >= dropped
+        return (kept / (1 - dropped)).astype(np.float32)
+
+    def encode(
+        self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int, branches: Tensor | None = None
+    ) -> View:
+        """Each sample by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to its tokens.
+
+        `branches` is what `draw_branches` drew, in training.
+        """
         stride = self.settings.stride
         moments = (channels / self.channel_scale).unflatten(1, (-1, stride)).transpose(2, 3).flatten(3)
         tokens = self.embed(moments)  # (K, T, V, D)
@@ -103,8 +105,8 @@ class DANet(nn.Module):
             places = torch.cat([places, self.membership @ places], dim=2)
         tokens = tokens + self.token_embedding + self.time_embedding[:, None]
         geometry = pair_geometry(places, self.settings.stretches)
-        for block in self.blocks:
-            tokens = block(tokens, geometry)
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens, geometry, None if branches is None else branches[index])
         tokens = self.norm(tokens)  # (K, T, L, D)
         return _mean_by(owner, tokens.mean(dim=1), samples), _mean_by(owner, tokens.mean(dim=2), samples)
 
@@ -127,6 +129,10 @@ class DANet(nn.Module):
         """One view: what is asked of it at test."""
         own = self.encode(channels, joints, owner, samples)
         return self.relate(own, own)
+
+
+def _weighed(branch: Tensor, weights: Tensor | None, index: int) -> Tensor:
+    return branch if weights is None else branch * weights[index, :, None, None, None].to(branch.dtype)
 
 
 def _mean_by(owner: Tensor, values: Tensor, samples: int) -> Tensor:

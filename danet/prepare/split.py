@@ -33,6 +33,8 @@ def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split
 
 
 def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings: Split) -> set:
+    if not settings.validation_share:
+        return set()
     groups = sorted({getattr(sample, settings.validation_by) for sample in training})
     if len(groups) < 2:
         found = f"{len(groups)} in {len(training)} training samples"

@@ -4,16 +4,17 @@ from danet.config import Run
 from danet.log import stage
 from danet.train import train
 
-with stage(snakemake.log[0]):
-    seed = int(snakemake.wildcards.seed)
-    train(
-        centred=Path(snakemake.input.centred),
-        split=Path(snakemake.input.split),
-        run=Run(seeds=(seed,), **snakemake.params.settings),
-        dataset=snakemake.wildcards.dataset,
-        protocol=snakemake.wildcards.protocol,
-        seed=seed,
-        code=snakemake.params.code,
-        threads=snakemake.threads,
-        folder=Path(snakemake.output.run).parent,
-    )
+if __name__ == "__main__":  # processes that train together import this script
+    with stage(snakemake.log[0]):
+        seed = int(snakemake.wildcards.seed)
+        train(
+            centred=Path(snakemake.input.centred),
+            split=Path(snakemake.input.split),
+            run=Run(seeds=(seed,), **snakemake.params.settings),
+            dataset=snakemake.wildcards.dataset,
+            protocol=snakemake.wildcards.protocol,
+            seed=seed,
+            code=snakemake.params.code,
+            threads=snakemake.threads,
+            folder=Path(snakemake.output.run).parent,
+        )

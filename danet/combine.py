@@ -1,11 +1,14 @@
-"""The folds of a protocol in, its one accuracy out: the mean over all pairs of training fold and test view."""
+"""Runs in, one accuracy out: the folds of a protocol, or several networks whose scores are averaged."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from danet.datasets.catalogue import find_dataset
+from danet.errors import UserError
+from danet.evaluate import top_k
 from danet.files import read_json, write_json, written_whole
 
 
@@ -40,6 +43,33 @@ def combine(folds: dict[str, Path], scores: Path, metrics: Path) -> None:
         "cells": {f"{fold} -> {view}": float(value) for (fold, view), value in cells.items()},
     }
     write_json(metrics, combined)
+
+
+def fuse(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> None:
+    """Reads the run folders of several networks; writes the mean of their scores, sample by sample, by name."""
+    tables = [pd.read_parquet(folder / "scores.parquet").set_index(["name", "segment"]) for folder in runs.values()]
+    first = tables[0]
+    for folder, table in zip(runs.values(), tables, strict=True):
+        if not first["label"].sort_index().equals(table["label"].sort_index()):
+            raise UserError(f"{folder}: wanted the test samples of {next(iter(runs.values()))}, found others")
+    mean = np.mean([np.stack(list(table.loc[first.index, "scores"])) for table in tables], axis=0)
+    labels = first["label"].to_numpy()
+    fused = first.assign(prediction=mean.argmax(axis=1), scores=list(mean.astype(np.float32))).reset_index()
+    with written_whole(scores) as partial:
+        fused.to_parquet(partial, index=False)
+    results = [read_json(folder / "metrics.json") for folder in runs.values()]
+    result = {
+        **{key: results[0][key] for key in ("dataset", "protocol", "seed", "simulated")},
+        "method": name,
+        "top1": top_k(mean, labels, 1),
+        "top5": top_k(mean, labels, 5),
+        "samples": len(labels),
+        "parameters": sum(result["parameters"] for result in results),
+        "seconds": sum(result["seconds"] for result in results),
+        "epoch": None,
+        "validation_top1": None,
+    }
+    write_json(metrics, result)
 
 
 def _mean(results: Iterable[dict], key: str) -> float:

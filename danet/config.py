@@ -1,5 +1,6 @@
 """The settings: every choice that can change a number in a table, typed, checked, and explained in one sentence."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from danet.errors import UserError
 
 S = TypeVar("S", bound="Settings")
+COMPLETE = "complete"  # the whole network among the runs of the ablation
 Partners = Literal["views", "copies", "none"]
 
 
@@ -190,6 +192,37 @@ class Run(Settings):
         return _multiple(self, "frames / stride", moments, "stretches", self.model.stretches)
 
 
+class Ablation(Settings):
+    """Runs that each change one thing, to see what it is worth."""
+
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds of each of these runs.")
+    schedule: dict[str, Any] = Field(
+        {}, description="What all of these runs change, and the run called `complete` changes alone: fewer epochs."
+    )
+    variants: dict[str, dict[str, Any]] = Field({}, description="By name, what a run changes beside that.")
+    fused: dict[str, tuple[str, ...]] = Field(
+        {}, description="By name, the variants whose scores are averaged sample by sample."
+    )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Ablation":
+        names = ["danet", COMPLETE, *self.variants, *self.fused]
+        for name in names:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or names.count(name) > 1:
+                raise ValueError(f"wanted names of small letters, digits and '_', each once, found '{name}'")
+        for name, members in self.fused.items():
+            for member in members:
+                if member not in self.variants:
+                    raise ValueError(f"wanted '{name}' to fuse some of {', '.join(self.variants)}, found '{member}'")
+        return self
+
+    def changes(self, method: str) -> dict[str, Any]:
+        """What a run of that name changes; nothing for `danet`."""
+        if method == "danet":
+            return {}
+        return _overlaid(self.schedule, {} if method == COMPLETE else self.variants[method])
+
+
 class Config(Run):
     """`config/config.yaml`: the settings of every run, and what a data set changes in them."""
 
@@ -199,17 +232,23 @@ class Config(Run):
         "or data sets (`nw_ucla`) and protocols (`ntu60/cross_view`) by name.",
     )
     data: str = Field("data", description="Folder in which the data sets lie.")
+    ablate: str | tuple[str, ...] = Field(
+        (), description="Data sets or protocols, named as in `runs`, to run the ablation on; none unless asked for."
+    )
+    ablation: Ablation = Field(Ablation(), description="What the ablation changes.")
     simulate: Simulate = Field(Simulate(), description="The demo's recordings.")
     prepare: Prepare = Field(Prepare(), description="From raw recordings to centred sequences.")
     datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo"], dict[str, Any]] = Field(
         {}, description="What a data set changes: any of `seeds`, `split`, `clips`, `model`, `train`."
     )
 
-    def run(self, dataset: str) -> Run:
-        """The settings of a data set's runs: the general ones, with what the data set changes laid over them."""
+    def run(self, dataset: str, method: str = "danet") -> Run:
+        """The settings of a data set's runs: the general ones, what the data set changes, what the ablation changes."""
         changes = {str(name): change for name, change in self.datasets.items()}
         general = self.model_dump(include=set(Run.model_fields))
-        return check(Run, _overlaid(general, changes.get(dataset, {})), f"config: datasets.{dataset}")
+        own = _overlaid(general, changes.get(dataset, {}))
+        where = f"config: datasets.{dataset}" + (f", ablation.variants.{method}" if method != "danet" else "")
+        return check(Run, _overlaid(own, self.ablation.changes(method)), where)
 
 
 def check(kind: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -229,7 +268,8 @@ def check_config(values: Mapping[str, Any]) -> Config:
     """Checks a whole configuration, what each data set changes included."""
     config = check(Config, values, "config")
     for dataset in config.datasets:
-        config.run(dataset)
+        for method in ("danet", COMPLETE, *config.ablation.variants):
+            config.run(dataset, method)
     return config
 
 

@@ -1,6 +1,7 @@
 """Weights and sequences in, one row of scores per test sample and the accuracy out. The test part is read here only."""
 
 import logging
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from danet.clips import Batch, Sequences, load_sequences, rotation
 from danet.config import Clips
 from danet.datasets.catalogue import find_dataset
+from danet.datasets.dataset import Dataset
 from danet.device import pick_device
 from danet.files import read_json, write_json, written_whole
 from danet.model.danet import DANet
@@ -56,16 +58,54 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def fused_scores(model: DANet, views: Sequences, device: torch.device) -> np.ndarray:
-    """(actions,) probabilities of one performance, of which `views` are recordings from several cameras.
+def fused_scores(model: DANet, sequences: Sequences, performances: np.ndarray, device: torch.device) -> np.ndarray:
+    """(G, actions) probabilities of G performances, each seen by n cameras; `performances` (G, n) are their samples.
 
     The mean over every view in the light of every view, itself included, as pairs of views are trained.
     """
     model.eval()
-    own = model.encode(*as_tensors(views.cut(np.arange(len(views)), None), device))
-    shifts = range(len(views) if model.settings.cross_attention else 1)
-    logits = [model.relate(own, (own[0].roll(by, 0), own[1].roll(by, 0))).logits for by in shifts]
-    return probabilities(torch.stack(logits).cpu().numpy()).mean(axis=(0, 1))
+    count, views = performances.shape
+    own = model.encode(*as_tensors(sequences.cut(performances.T.reshape(-1), None), device))
+    shifts = range(views if model.settings.cross_attention else 1)
+    logits = [model.relate(own, (own[0].roll(by * count, 0), own[1].roll(by * count, 0))).logits for by in shifts]
+    each = torch.stack(logits).unflatten(1, (views, count))
+    return probabilities(each.cpu().numpy()).mean(axis=(0, 1))
+
+
+def fused_views(
+    model: DANet, sequences: Sequences, chances: np.ndarray, dataset: Dataset, device: torch.device
+) -> dict | None:
+    """Accuracy when the test recordings of one performance, from several cameras, get one label between them.
+
+    `chances` (B, actions) are the scores of each recording alone, for comparison. None where no performance was tested
+    from two cameras, or where the cameras did not run at one time.
+    """
+    if not dataset.synchronous:
+        return None
+    groups: dict[str, list[int]] = defaultdict(list)
+    labels = np.array([dataset.sample(name).action for name in sequences.names])
+    for index, name in enumerate(sequences.names):
+        groups[dataset.sample(name).performance].append(index)
+    by_views: dict[int, list[list[int]]] = defaultdict(list)
+    for members in groups.values():
+        by_views[len(members)].append(members)
+    by_views.pop(1, None)
+    if not by_views:
+        return None
+    right, alone = [], []
+    for views, same in sorted(by_views.items()):
+        size = max(1, EVALUATION_BATCH // views)
+        for start in range(0, len(same), size):
+            performances = np.array(same[start : start + size])
+            fused = fused_scores(model, sequences, performances, device)
+            right.append(fused.argmax(axis=1) == labels[performances[:, 0]])
+            alone.append((chances[performances].argmax(axis=2) == labels[performances]).reshape(-1))
+    return {
+        "performances": sum(map(len, right)),
+        "recordings": sum(map(len, alone)),
+        "top1": float(np.concatenate(right).mean()),
+        "top1_alone": float(np.concatenate(alone).mean()),
+    }
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -124,14 +164,14 @@ def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Pa
     right = chances.argmax(axis=1) == labels
     new = np.array([name not in copies for name in sequences.names])
     result = {
-        **{key: about[key] for key in ("dataset", "protocol", "seed", "simulated")},
-        "method": "danet",
+        **{key: about[key] for key in ("dataset", "protocol", "method", "seed", "simulated")},
         "top1": top_k(chances, labels, 1),
         "top5": top_k(chances, labels, 5),
         "samples": len(labels),
         "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
+        "fused_views": fused_views(model, sequences, chances, dataset, device) if segments == 1 else None,
         "turned": turned_accuracies(model, centred, names, clips, device) if segments == 1 else None,
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }

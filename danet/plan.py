@@ -1,5 +1,6 @@
 """Settings and the data folder in, the runs to make out."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from danet.config import Config
@@ -22,14 +23,17 @@ def planned(config: Config) -> list[tuple[str, str]]:
     """
     if config.runs == "auto":
         real = [name for name, dataset in DATASETS.items() if not dataset.simulated and in_place(dataset, config.data)]
-        wanted = real or [name for name, dataset in DATASETS.items() if dataset.simulated]
-    else:
-        wanted = [config.runs] if isinstance(config.runs, str) else list(config.runs)
+        return protocols_of(real or [name for name, dataset in DATASETS.items() if dataset.simulated], config.data)
+    return protocols_of(config.runs, config.data)
+
+
+def protocols_of(entries: str | Iterable[str], data: str) -> list[tuple[str, str]]:
+    """(data set, protocol) of each entry: a data set's name for all of its protocols, or one as `ntu60/cross_view`."""
     runs = []
-    for entry in wanted:
+    for entry in [entries] if isinstance(entries, str) else entries:
         name, _, protocol = entry.partition("/")
         dataset = find_dataset(name)
-        _require(dataset, config.data)
+        _require(dataset, data)
         for chosen in [protocol] if protocol else dataset.protocol_names:
             dataset.folds(chosen)
             runs.append((name, chosen))

@@ -37,7 +37,7 @@ class Predictor:
         Errors: UserError when a file cannot be read or shows nobody.
         """
         views = Sequences([self._sequence(file) for file in files], self.layout, self.clips)
-        return fused_scores(self.model, views, self.device)
+        return fused_scores(self.model, views, np.arange(len(files))[None], self.device)[0]
 
     def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
         """The `top` most likely actions, the likeliest first, with their scores."""

@@ -280,6 +280,7 @@ def train_here(
     dataset: str,
     protocol: str,
     seed: int,
+    method: str = "danet",
     code: dict,
     threads: int,
     folder: Path,
@@ -291,7 +292,7 @@ def train_here(
     rank, processes = place()
     source, settings = find_dataset(dataset), run.train
     device = pick_device(max(1, threads // processes), rank)
-    log.info("%s/%s seed %d on %s, %d threads", dataset, protocol, seed, device, torch.get_num_threads())
+    log.info("%s/%s %s seed %d on %s, %d threads", dataset, protocol, method, seed, device, torch.get_num_threads())
     parts = pd.read_parquet(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
     with open_records(centred, "centred") as records:
@@ -311,6 +312,7 @@ def train_here(
         "dataset": dataset,
         "protocol": protocol,
         "seed": seed,
+        "method": method,
         "simulated": source.simulated,
         "layout": about["layout"],
         "actions": list(source.actions),
@@ -323,9 +325,8 @@ def train_here(
     state = fresh_state(description, spread, settings, device)
     identity = {"description": description, "train": settings.model_dump(mode="json"), "code": code}
     resume(state, folder / ".resume", identity)
-    bar = tqdm(
-        initial=len(state.history), desc=f"{dataset}/{protocol} seed {seed}", unit=" epochs", disable=rank > 0 or None
-    )
+    title = f"{dataset}/{protocol} {method} seed {seed}"
+    bar = tqdm(initial=len(state.history), desc=title, unit=" epochs", disable=rank > 0 or None)
 
     def epoch_of(material: Material, epoch: int, epochs: int, checked: Material | None) -> None:
         started = time.monotonic()

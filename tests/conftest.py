@@ -78,7 +78,7 @@ class Checkout:
         self.configure({})
 
     def configure(self, changes: dict) -> None:
-        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(self.settings | changes))
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(self.settings | changes, sort_keys=False))
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         environment = os.environ | {

@@ -27,6 +27,11 @@ def test_the_shipped_settings_are_sound():
         ({"train": {"epochs": 0}}, "'train.epochs'"),
         ({"clips": {"streams": []}}, "'clips.streams'"),
         ({"model": {"width": 30, "heads": 4}}, "multiple of 'heads'"),
+        ({"train": {"refit": True}, "split": {"validation_share": 0}}, "above 0 for 'train.refit'"),
+        ({"ablation": {"variants": {"complete": {}}}}, "each once, found 'complete'"),
+        ({"ablation": {"variants": {"a/b": {}}}}, "found 'a/b'"),
+        ({"ablation": {"fused": {"both": ["joint"]}}}, "found 'joint'"),
+        ({"ablation": {"variants": {"a": {"trian": {}}}}, "datasets": {"demo": {}}}, "variants.a: 'trian'"),
         ({"clips": {"frames": 15}}, "multiple of 'stride'"),
         ({"clips": {"frames": 12}}, "multiple of 'stretches'"),
     ],
@@ -42,6 +47,15 @@ def test_a_data_set_changes_only_what_it_names():
     config = check_config({"train": {"epochs": 7, "batch_size": 8}, "datasets": {"demo": {"train": {"epochs": 2}}}})
     assert (config.run("demo").train.epochs, config.run("demo").train.batch_size) == (2, 8)
     assert config.run("nw_ucla").train.epochs == 7
+
+
+def test_a_variant_changes_the_shortened_schedule_of_its_data_set():
+    ablation = {"schedule": {"train": {"epochs": 3}}, "variants": {"no_parts": {"model": {"parts": False}}}}
+    config = check_config({"ablation": ablation, "datasets": {"demo": {"train": {"batch_size": 8}}}})
+    complete, changed, whole = (config.run("demo", method) for method in ("complete", "no_parts", "danet"))
+    assert (complete.train.epochs, changed.train.epochs, whole.train.epochs) == (3, 3, 60)
+    assert complete.train.batch_size == changed.train.batch_size == 8
+    assert (complete.model.parts, changed.model.parts) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,39 @@ def test_accuracy_against_turn_is_the_mean_over_seeds(report):
     assert "Turned per epoch" not in (report / "index.html").read_text(encoding="utf-8")
 
 
+def test_an_ablation_is_compared_seed_by_seed(tmp_path):
+    shares = {"complete": [0.8, 0.9], "without_parts": [0.7, 0.85], "four_streams": [0.9, 0.9]}
+    for method, of_seeds in shares.items():
+        for seed, top1 in enumerate(of_seeds):
+            folder = make_run(tmp_path / method, seed=seed, method=method, top1=top1, epoch=None)
+            for unread in ("run.json", "scores.parquet", "history.jsonl"):
+                (folder / unread).unlink()
+    folders = [tmp_path / method / f"demo/cross_view/danet/seed{seed}" for method in shares for seed in (0, 1)]
+    render([], [], PUBLISHED, tmp_path / "report", folders)
+    table = pd.read_csv(tmp_path / "report/tables/ablation.csv").set_index("variant")
+    assert list(table.index) == ["complete", "without parts", "four streams"]
+    assert table["top1_mean_percent"].tolist() == pytest.approx([85, 77.5, 90])
+    assert table["difference_points"].tolist() == pytest.approx([0, -7.5, 5])
+    deviations = [statistics.stdev(difference) for difference in ([0, 0], [-10, -5], [10, 0])]
+    assert table["difference_deviation_points"].tolist() == pytest.approx(deviations)
+    page = (tmp_path / "report/index.html").read_text()
+    assert "without parts" in page
+    assert table["simulated"].all()
+
+
+def test_fused_views_stand_beside_each_alone(tmp_path):
+    found = {"performances": 3, "recordings": 8, "top1": 1.0, "top1_alone": 0.5}
+    runs = [
+        make_run(tmp_path, seed=0, fused_views=found),
+        make_run(tmp_path, seed=1, fused_views=found | {"top1": 0.5}),
+    ]
+    render(runs, [], PUBLISHED, tmp_path / "report")
+    (row,) = pd.read_csv(tmp_path / "report/tables/fused-views.csv").to_dict("records")
+    assert (row["fused_mean_percent"], row["alone_mean_percent"], row["seeds"]) == (75, 50, 2)
+    assert row["fused_deviation_percent"] == pytest.approx(statistics.stdev([50, 100]))
+    assert "each alone" in (tmp_path / "report/index.html").read_text()
+
+
 def test_accuracy_by_action_and_by_view(report):
     actions = pd.read_csv(report / "tables/demo--cross_view--per-action.csv").set_index("label")
     walks = [sum(p == 0 for p in own[:4]) / 4 * 100 for own in PREDICTIONS.values()]

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -18,6 +19,12 @@ TINY = {
     "model": {"width": 16, "blocks": 1, "heads": 2},
     "train": {"epochs": 1, "warmup_epochs": 0},
     "datasets": {"ntu60": {"train": {"epochs": 2}}, "demo": {"seeds": [0, 1]}},
+    "ablate": "demo/cross_view",
+    "ablation": {
+        "seeds": [0],
+        "variants": {"joint": {"clips": {"streams": ["joint"]}}, "bone": {"clips": {"streams": ["bone"]}}},
+        "fused": {"both": ["joint", "bone"]},
+    },
 }
 AFTER_PARSE = {"denoise", "centre", "train", "evaluate", "report"}
 AFTER_TRAIN = {"evaluate", "report"}
@@ -76,6 +83,29 @@ def test_every_target_is_there(checkout):
     assert list((checkout.folder / "results/report/tables").glob("*.csv"))
 
 
+def test_fused_scores_are_the_mean_by_name(checkout):
+    folder = checkout.folder / "results/demo/cross_view"
+    methods = ("joint", "bone", "both")
+    joint, bone, both = (pd.read_parquet(folder / m / "seed0/scores.parquet").set_index("name") for m in methods)
+    mean = (np.stack(joint["scores"]) + np.stack(bone.loc[joint.index, "scores"])) / 2
+    np.testing.assert_allclose(np.stack(both.loc[joint.index, "scores"]), mean, atol=1e-6)
+    *parts, metrics = (read_json(folder / method / "seed0/metrics.json") for method in methods)
+    assert metrics["top1"] == pytest.approx((mean.argmax(axis=1) == joint["label"]).mean())
+    assert metrics["parameters"] == sum(part["parameters"] for part in parts)
+    table = pd.read_csv(checkout.folder / "results/report/tables/ablation.csv")
+    assert table["method"].tolist() == ["complete", "joint", "bone", "both"]
+
+
+def test_views_are_fused_where_cameras_ran_at_one_time(checkout):
+    fused = read_json(checkout.folder / "results/demo/cross_subject/danet/seed0/metrics.json")["fused_views"]
+    scores = pd.read_parquet(checkout.folder / "results/demo/cross_subject/danet/seed0/scores.parquet")
+    performances = scores["name"].str.replace(r"C\d{3}", "", regex=True)
+    assert fused["performances"] == performances.nunique()
+    assert fused["recordings"] == len(scores) == 3 * fused["performances"]
+    assert fused["top1_alone"] == pytest.approx((scores["prediction"] == scores["label"]).mean())
+    assert read_json(checkout.folder / "results/demo/cross_view/danet/seed0/metrics.json")["fused_views"] is None
+
+
 def test_nothing_is_stale_after_a_run(checkout):
     assert "Nothing to be done" in checkout.snakemake().stderr
 
@@ -99,7 +129,7 @@ def test_a_comment_a_docstring_or_a_touch_reruns_nothing(restored, path, old, ne
 
 def test_an_edit_in_a_layer_reruns_training_and_what_follows(restored):
     restored.edit("danet/model/attention.py", "FURTHEST = 6", "FURTHEST = 5")
-    assert restored.stale() == {"train": 5, "evaluate": 5, "report": 1}
+    assert restored.stale() == {"train": 8, "evaluate": 8, "fuse": 1, "report": 1}
 
 
 def test_an_edit_in_the_denoising_reruns_from_there(restored):

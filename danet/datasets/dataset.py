@@ -47,7 +47,8 @@ class Dataset:
     same as another. `siblings` gives the names of all samples that must be there when one is, in a data set without
     holes. `left_out` names the samples that the authors advise to leave out. `folders` lie below the data folder; all
     must be there, and files are found in them at any depth. A protocol of several folds has one entry a fold,
-    "cross_view_1/front". With `keeps_copies`, known copies stay, because every published figure counts them.
+    "cross_view_1/front". With `keeps_copies`, known copies stay, because every published
+    figure counts them. The recordings of one performance are `synchronous` where all cameras ran at one time.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dataset:
     two_person: frozenset[int] = frozenset()
     simulated: bool = False
     keeps_copies: bool = False
+    synchronous: bool = True
 
     def sample(self, name: str) -> Sample:
         """What a sample's name says. Errors: UserError for a name that is no sample of this data set."""

@@ -63,4 +63,5 @@ NW_UCLA = Dataset(
     samples=1_484,
     known_copies=95,  # view 3 of actions 2 and 3 shows that of view 2, in the files that the field trains on
     keeps_copies=True,
+    synchronous=False,
 )

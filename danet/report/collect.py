@@ -49,6 +49,15 @@ class Turned(_File):
         return self
 
 
+class FusedViews(_File):
+    """Accuracy on performances that several cameras saw at one time, fused and camera by camera."""
+
+    performances: int = Field(ge=1)
+    recordings: int = Field(ge=1)
+    top1: float = Field(ge=0, le=1)
+    top1_alone: float = Field(ge=0, le=1)
+
+
 class Metrics(_File):
     """`metrics.json`: the accuracies of one run, as shares of the test samples."""
 
@@ -62,11 +71,12 @@ class Metrics(_File):
     samples: int = Field(ge=1)
     parameters: int
     seconds: float = Field(ge=0)
-    epoch: int
+    epoch: int | None
     validation_top1: float | None = None
     copies_of_training: int = 0
     top1_without_copies: float | None = None
     turned: Turned | None = None
+    fused_views: FusedViews | None = None
 
     @field_validator("dataset", "protocol", "method")
     @classmethod
@@ -219,6 +229,12 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{path}: wanted top-1 {metrics.top1:.4f} as in metrics.json, found {top1:.4f}")
     history = read_lines(folder / "history.jsonl", HISTORY, VALIDATION)
     return Run(folder, metrics, about, history.sort_values("epoch", ignore_index=True), samples)
+
+
+def read_ablation(folders: Sequence[Path]) -> list[Metrics]:
+    """The metrics of an ablation's runs, in the order given. Errors: UserError."""
+    paths = [Path(folder) / "metrics.json" for folder in folders]
+    return [check(Metrics, read_object(path), str(path)) for path in paths]
 
 
 def read_preparation(folder: Path) -> Preparation:

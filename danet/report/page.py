@@ -7,11 +7,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from danet.files import write_text
 from danet.report import dropped, sections
-from danet.report.collect import Group, Preparation, read_groups, read_preparation
+from danet.report.collect import Group, Preparation, read_ablation, read_groups, read_preparation
 from danet.report.reading import read_published
 
 
-def render(run_folders: Sequence[Path], preparation_folders: Sequence[Path], published: Path, out: Path) -> None:
+def render(
+    run_folders: Sequence[Path],
+    preparation_folders: Sequence[Path],
+    published: Path,
+    out: Path,
+    ablation_folders: Sequence[Path] = (),
+) -> None:
     """Writes the report on these runs and preparations into the folder `out`; index.html last.
 
     `published` is the CSV of other methods' figures. The same input gives the same bytes. Errors: UserError naming
@@ -20,11 +26,13 @@ def render(run_folders: Sequence[Path], preparation_folders: Sequence[Path], pub
     preparations = [read_preparation(Path(folder)) for folder in preparation_folders]
     preparations.sort(key=lambda preparation: (preparation.simulated, preparation.dataset))
     groups = read_groups(run_folders, preparations)
+    ablation = read_ablation(ablation_folders)
     figures = read_published(Path(published))
     files: sections.Files = {}
     context = {
         "sets": data_sets(groups, preparations),
         "summary": sections.summary(groups, figures, files),
+        "ablation": sections.ablation_section(ablation, files),
         "groups": [sections.group_section(group, files) for group in groups],
         "preparations": [sections.preparation_section(preparation, files) for preparation in preparations],
         "reproduce": sections.reproduce(groups, files),

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pandas as pd
 from markupsafe import Markup
 
+from danet.config import COMPLETE
 from danet.datasets.catalogue import DATASETS
 from danet.report import dropped, figures, tables
-from danet.report.collect import Group, Preparation, Run
+from danet.report.collect import Group, Metrics, Preparation, Run
 from danet.report.drawing import inlined, width_pixels
 from danet.report.present import Column, Table, present
 
@@ -46,6 +47,26 @@ COMPARED = (
     Column("parameters_millions", "Parameters, millions", "decimal"),
     Column("gflops", "GFLOPs", "decimal"),
     Column("read_in", "Read in"),
+)
+FUSED_VIEWS = (
+    DATASET,
+    PROTOCOL,
+    Column("performances", "Performances", "integer"),
+    Column("recordings", "Recordings", "integer"),
+    Column("fused_mean_percent", "Top-1 %, views fused", "percent", deviation="fused_deviation_percent"),
+    Column("alone_mean_percent", "Top-1 %, each alone", "percent", deviation="alone_deviation_percent"),
+    Column("seeds", "n (seeds)", "integer"),
+)
+ABLATION = (
+    DATASET,
+    PROTOCOL,
+    Column("variant", "Network"),
+    TOP1,
+    Column("difference_points", "Minus the complete one", "points"),
+    Column("seeds", "n (seeds)", "integer"),
+    SAMPLES,
+    Column("parameters", "Parameters", "integer"),
+    Column("seconds_mean", "Training time", "seconds"),
 )
 PER_ACTION = (
     Column("action", "Action"),
@@ -118,7 +139,11 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
     """Accuracy of real and of simulated protocols, apart, and the real ones among the published figures."""
     table = tables.accuracy(groups)
     csv = keep(files, "accuracy", table)
-    section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": []}
+    section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": [], "fused_views": None}
+    fused = tables.fused_views(groups)
+    if len(fused):
+        path = keep(files, "fused-views", fused)
+        section["fused_views"] = present(fused, FUSED_VIEWS, caption="Several cameras at once", csv=path)
     for kind, caption in (
         ("real", "Real recordings"),
         ("simulated", "SIMULATED recordings - not a result about people"),
@@ -135,6 +160,16 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
         elif not group.simulated:
             section["without_figures"].append(group.title)
     return section
+
+
+def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
+    """What each piece of the network is worth; None when no ablation was asked for."""
+    frame = tables.ablation(runs, {name: dataset.title for name, dataset in DATASETS.items()})
+    if not len(frame):
+        return None
+    csv = keep(files, "ablation", frame)
+    whole = frame.assign(complete=frame["method"] == COMPLETE)
+    return present(whole, ABLATION, caption="Ablation", csv=csv, mark="complete")
 
 
 def group_section(group: Group, files: Files) -> dict:

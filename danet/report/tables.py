@@ -3,13 +3,15 @@
 Every table has a column `simulated`; a deviation is NaN where there is one seed only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from danet.config import COMPLETE
 from danet.errors import UserError
-from danet.report.collect import HISTORY, VALIDATION, Group
+from danet.report.collect import HISTORY, VALIDATION, Group, Metrics
 
 FACTORS = ("view", "subject", "setup")
 SHARES = ("train_top1", "validation_top1")
@@ -96,6 +98,57 @@ def _over_folds(own: pd.DataFrame) -> dict | None:
     by_seed[["dataset", "title", "method", "simulated"]] = first[["dataset", "title", "method", "simulated"]].to_list()
     by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, mean of {folds} folds"
     return _over_seeds(by_seed)
+
+
+def fused_views(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row per protocol that was tested from several cameras at once: one label for all of them, or one for each."""
+    rows = []
+    for group in groups:
+        found = [run.metrics.fused_views for run in group.runs if run.metrics.fused_views is not None]
+        if found:
+            shares = pd.DataFrame([{"fused": one.top1, "alone": one.top1_alone} for one in found]) * 100
+            row: dict[str, Any] = {
+                "dataset": group.dataset,
+                "title": group.runs[0].about.title,
+                "protocol": group.protocol,
+            }
+            row |= {"performances": found[0].performances, "recordings": found[0].recordings, "seeds": len(found)}
+            for kind in shares:
+                row |= {f"{kind}_mean_percent": shares[kind].mean()}
+                row |= {f"{kind}_deviation_percent": shares[kind].std(ddof=1)}
+            rows.append(row | {"simulated": group.simulated})
+    return pd.DataFrame(rows)
+
+
+def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:
+    """One row per protocol and variant, in the order given: mean and deviation over seeds, and what is lost or won.
+
+    `difference_points` is the mean over seeds of the variant minus the complete network of the same seed.
+    """
+    if not runs:
+        return pd.DataFrame()
+    fields = ("dataset", "protocol", "method", "seed", "top1", "samples", "parameters", "seconds", "simulated")
+    table = pd.DataFrame([{field: getattr(run, field) for field in fields} for run in runs])
+    table["top1"] *= 100
+    task = ["dataset", "protocol", "seed"]
+    complete = table[table["method"] == COMPLETE].set_index(task)["top1"]
+    table["difference"] = table["top1"] - complete.reindex(pd.MultiIndex.from_frame(table[task])).to_numpy()
+    by_variant = table.groupby(["dataset", "protocol", "method"], sort=False)
+    return pd.DataFrame(
+        {
+            "title": by_variant["dataset"].first().map(titles),
+            "variant": by_variant["method"].first().str.replace("_", " "),
+            "top1_mean_percent": by_variant["top1"].mean(),
+            "top1_deviation_percent": by_variant["top1"].std(ddof=1),
+            "difference_points": by_variant["difference"].mean(),
+            "difference_deviation_points": by_variant["difference"].std(ddof=1),
+            "seeds": by_variant.size(),
+            "samples": by_variant["samples"].first(),
+            "parameters": by_variant["parameters"].first(),
+            "seconds_mean": by_variant["seconds"].mean(),
+            "simulated": by_variant["simulated"].first(),
+        }
+    ).reset_index()
 
 
 def published_column(group: Group) -> str:

@@ -2,16 +2,17 @@
 
 import sys
 
-from danet.config import check_config
+from danet.config import COMPLETE, check_config
 from danet.datasets.catalogue import DATASETS, FOLDED, FOLDS
 from danet.errors import UserError
 from danet.fingerprint import fingerprint
-from danet.plan import planned
+from danet.plan import planned, protocols_of
 from danet.prepare.manifest import listing_hash, raw_folders
 
 try:
     SETTINGS = check_config(config)
     RUNS = planned(SETTINGS)
+    ABLATED = protocols_of(SETTINGS.ablate, SETTINGS.data)
 except UserError as error:
     print(f"danet: {error}", file=sys.stderr)
     sys.exit(2)
@@ -29,6 +30,8 @@ wildcard_constraints:
     dataset="|".join(DATASETS),
     protocol="|".join(FOLDS),
     folded="|".join(FOLDED),
+    method="|".join(["danet", COMPLETE, *SETTINGS.ablation.variants]),
+    fused="|".join(SETTINGS.ablation.fused) or "(?!)",
     seed=r"\d+",
 
 
@@ -65,7 +68,31 @@ def raw_listing(wildcards):
 
 def run_settings(wildcards):
     """What shapes a run of a data set, seeds and split apart."""
-    return SETTINGS.run(wildcards.dataset).model_dump(mode="json", include={"clips", "model", "train"})
+    settings = SETTINGS.run(wildcards.dataset, wildcards.method)
+    return settings.model_dump(mode="json", include={"clips", "model", "train"})
+
+
+def processes(wildcards):
+    """The GPUs that a training asks for."""
+    return SETTINGS.run(wildcards.dataset, wildcards.method).train.processes
+
+
+def fused_runs(wildcards):
+    """The folder of each variant whose scores are averaged."""
+    return {
+        variant: f"results/{wildcards.dataset}/{wildcards.protocol}/{variant}/seed{wildcards.seed}"
+        for variant in SETTINGS.ablation.fused[wildcards.fused]
+    }
+
+
+def ablation_folders(dataset, protocol):
+    """The folders of an ablation's runs, fused ones among them."""
+    return [
+        f"results/{dataset}/{fold}/{method}/seed{seed}"
+        for fold in DATASETS[dataset].folds(protocol)
+        for method in (COMPLETE, *SETTINGS.ablation.variants, *SETTINGS.ablation.fused)
+        for seed in SETTINGS.ablation.seeds
+    ]
 
 
 def fold_metrics(wildcards):

@@ -1,19 +1,20 @@
-# The weights of a run in, its scores on the test part and its accuracy out; the folds of a protocol in, their mean out.
+# The weights of a run in, its scores on the test part and its accuracy out. Then runs in, one accuracy
+# out: the folds of a protocol, or networks whose scores are averaged.
 
 
 rule evaluate:
     input:
-        weights="results/{dataset}/{protocol}/danet/seed{seed}/weights.safetensors",
-        run="results/{dataset}/{protocol}/danet/seed{seed}/run.json",
+        weights="results/{dataset}/{protocol}/{method}/seed{seed}/weights.safetensors",
+        run="results/{dataset}/{protocol}/{method}/seed{seed}/run.json",
         centred="results/{dataset}/centred.h5",
         split="results/{dataset}/{protocol}/split.parquet",
     output:
-        scores="results/{dataset}/{protocol}/danet/seed{seed}/scores.parquet",
-        metrics="results/{dataset}/{protocol}/danet/seed{seed}/metrics.json",
+        scores="results/{dataset}/{protocol}/{method}/seed{seed}/scores.parquet",
+        metrics="results/{dataset}/{protocol}/{method}/seed{seed}/metrics.json",
     log:
-        "logs/{dataset}/{protocol}/evaluate_seed{seed}.log",
+        "logs/{dataset}/{protocol}/evaluate_{method}_seed{seed}.log",
     benchmark:
-        "logs/{dataset}/{protocol}/evaluate_seed{seed}.tsv"
+        "logs/{dataset}/{protocol}/evaluate_{method}_seed{seed}.tsv"
     threads: 8
     resources:
         gpu=1,
@@ -39,3 +40,25 @@ rule combine:
         code=code("combine"),
     script:
         "../scripts/combine.py"
+
+
+rule fuse:
+    input:
+        lambda wildcards: [
+            f"{folder}/{file}"
+            for folder in fused_runs(wildcards).values()
+            for file in ("metrics.json", "scores.parquet")
+        ],
+    output:
+        scores="results/{dataset}/{protocol}/{fused}/seed{seed}/scores.parquet",
+        metrics="results/{dataset}/{protocol}/{fused}/seed{seed}/metrics.json",
+    log:
+        "logs/{dataset}/{protocol}/fuse_{fused}_seed{seed}.log",
+    benchmark:
+        "logs/{dataset}/{protocol}/fuse_{fused}_seed{seed}.tsv"
+    localrule: True
+    params:
+        runs=lambda wildcards: fused_runs(wildcards),
+        code=code("fuse"),
+    script:
+        "../scripts/fuse.py"

@@ -7,6 +7,7 @@ COMBINED = [
     if protocol in FOLDED
     for seed in SETTINGS.run(dataset).seeds
 ]
+ABLATIONS = [folder for dataset, protocol in ABLATED for folder in ablation_folders(dataset, protocol)]
 PREPARED = [f"results/{dataset}" for dataset in dict.fromkeys(dataset for dataset, _ in RUNS)]
 
 
@@ -14,6 +15,7 @@ rule report:
     input:
         runs=[f"{folder}/{file}" for folder in REPORTED for file in RUN_FILES],
         combined=[f"{folder}/{file}" for folder in COMBINED for file in ("metrics.json", "scores.parquet")],
+        ablations=[f"{folder}/metrics.json" for folder in ABLATIONS],
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
         published="config/published.csv",
     output:
@@ -26,6 +28,7 @@ rule report:
         "logs/report.tsv"
     params:
         runs=REPORTED,
+        ablations=ABLATIONS,
         prepared=PREPARED,
         code=code("report"),
     script:

@@ -6,16 +6,16 @@ rule train:
         centred="results/{dataset}/centred.h5",
         split="results/{dataset}/{protocol}/split.parquet",
     output:
-        weights="results/{dataset}/{protocol}/danet/seed{seed}/weights.safetensors",
-        run="results/{dataset}/{protocol}/danet/seed{seed}/run.json",
-        history="results/{dataset}/{protocol}/danet/seed{seed}/history.jsonl",
+        weights="results/{dataset}/{protocol}/{method}/seed{seed}/weights.safetensors",
+        run="results/{dataset}/{protocol}/{method}/seed{seed}/run.json",
+        history="results/{dataset}/{protocol}/{method}/seed{seed}/history.jsonl",
     log:
-        "logs/{dataset}/{protocol}/train_seed{seed}.log",
+        "logs/{dataset}/{protocol}/train_{method}_seed{seed}.log",
     benchmark:
-        "logs/{dataset}/{protocol}/train_seed{seed}.tsv"
+        "logs/{dataset}/{protocol}/train_{method}_seed{seed}.tsv"
     threads: 8
     resources:
-        gpu=1,
+        gpu=processes,
     params:
         settings=run_settings,
         code=code("train"),

@@ -9,4 +9,5 @@ with stage(snakemake.log[0]):
         [Path(folder) for folder in snakemake.params.prepared],
         Path(snakemake.input.published),
         Path(snakemake.output.page).parent,
+        [Path(folder) for folder in snakemake.params.ablations],
     )

@@ -14,6 +14,7 @@ if __name__ == "__main__":  # processes that train together import this script
             dataset=snakemake.wildcards.dataset,
             protocol=snakemake.wildcards.protocol,
             seed=seed,
+            method=snakemake.wildcards.method,
             code=snakemake.params.code,
             threads=snakemake.threads,
             folder=Path(snakemake.output.run).parent,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from danet.config import Prepare, Split, check
+from danet.config import Prepare, Split, check, read_config
 from danet.datasets.catalogue import find_dataset
 from danet.errors import UserError
 from danet.files import written_whole
@@ -123,6 +123,26 @@ def predict_command(
         print(*group)
         for prediction in label:
             print(f"  {prediction['score']:7.1%}  {prediction['action']}")
+
+
+@app.command("estimate")
+def estimate_command(
+    run: Annotated[str, typer.Argument(help="Data set and protocol, as ntu60/cross_view.")],
+    memory: Annotated[float, typer.Option(min=0.1, help="Memory of the GPU, or to spare for training, in GiB.")],
+    config: Annotated[Path, typer.Option(help="The settings.")] = Path("config/config.yaml"),
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = CORES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+) -> None:
+    """Says what batch fits into a memory and how long a training takes here, by computing a few steps on random clips.
+
+    Example: danet estimate ntu60/cross_view --memory 8
+    """
+    from danet.cost import as_text, estimate
+
+    dataset, _, protocol = run.partition("/")
+    find_dataset(dataset).folds(protocol)
+    found = estimate(read_config(config), dataset, protocol, int(memory * (1 << 30)), Path("results"), threads)
+    print(json.dumps(found) if as_json else as_text(found))
 
 
 export_app = typer.Typer(no_args_is_help=True, help="Writes prepared sequences as the files of other projects.")

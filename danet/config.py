@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from danet.errors import UserError
@@ -271,6 +273,17 @@ def check_config(values: Mapping[str, Any]) -> Config:
         for method in ("danet", COMPLETE, *config.ablation.variants):
             config.run(dataset, method)
     return config
+
+
+def read_config(path: Path) -> Config:
+    """The settings of a YAML file. Errors: UserError when it cannot be read or something in it is wrong."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: wanted a YAML file of settings, found: {' '.join(str(error).split())}") from None
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path}: wanted settings by name, found {type(values).__name__}")
+    return check_config(values)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

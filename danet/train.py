@@ -118,20 +118,22 @@ class Step:
         return Step(self.samples[chosen], self.batch.of(samples), branches)
 
 
+def take_step(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator) -> Step:
+    """The clips of some groups (samples by view), first views first, and what else is random in their step."""
+    batch = material.sequences.cut(groups.T.reshape(-1), rng)
+    return Step(groups, batch, model.draw_branches(len(batch.owner), rng))
+
+
 def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator, size: int) -> Iterator[Step]:
     """The groups, `size` at a time, first views first; each step is cut by a second thread, one step ahead."""
 
-    def cut(chosen: np.ndarray) -> Step:
-        batch = material.sequences.cut(chosen.T.reshape(-1), rng)
-        return Step(chosen, batch, model.draw_branches(len(batch.owner), rng))
-
     chunks = np.array_split(groups, math.ceil(len(groups) / size))
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(cut, chunks[0])
+        coming = pool.submit(take_step, material, chunks[0], model, rng)
         for following in [*chunks[1:], None]:
             ready = coming.result()
             if following is not None:
-                coming = pool.submit(cut, following)
+                coming = pool.submit(take_step, material, following, model, rng)
             yield ready
 
 

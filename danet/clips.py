@@ -69,9 +69,9 @@ class Sequences:
         part.actors, part.frames, part.start = self.actors[samples], self.frames[samples], self.start[samples]
         return part
 
-    def cut(self, samples: np.ndarray, rng: np.random.Generator | None) -> Batch:
-        """Clips of the samples (B,). With a generator they are augmented, without one they are what is tested."""
-        positions = self._positions(samples, rng)  # (B, T) in frames
+    def cut(self, samples: np.ndarray, rng: np.random.Generator | None, window: int = 0) -> Batch:
+        """Clips of the samples (B,). With a generator they are augmented, without one they are to be tested."""
+        positions = self._positions(samples, rng, window)  # (B, T) in frames
         actors = self.actors[samples]
         owner = np.repeat(np.arange(len(samples)), actors)  # (K,)
         second = np.arange(len(owner)) - np.repeat(np.cumsum(actors) - actors, actors)
@@ -91,11 +91,12 @@ class Sequences:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints
         return Batch(channels, joints, owner, len(samples))
 
-    def _positions(self, samples: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, window: int) -> np.ndarray:
         """(B, T): the middles of T equal stretches of the crop; in training anywhere inside each stretch."""
         length = (self.frames[samples] - 1).astype(np.float64)[:, None]
-        count = self.settings.frames
-        share, offset, inside = np.ones((1, 1)), np.zeros((1, 1)), np.full((1, 1), 0.5)
+        count, windows = self.settings.frames, self.settings.windows
+        share = np.full((1, 1), self.settings.window_share if windows > 1 else 1.0)
+        offset, inside = (1 - share) * window / max(1, windows - 1), np.full((1, 1), 0.5)
         if rng is not None:
             share = rng.uniform(self.settings.shortest_crop, 1, (len(samples), 1))
             offset = rng.uniform(0, 1, (len(samples), 1)) * (1 - share)

@@ -95,6 +95,11 @@ class Clips(Settings):
         10.0, ge=0, le=90, description="In training, a random tilt about the two level axes of up to this."
     )
     scale: float = Field(0.1, ge=0, lt=1, description="In training, a random change of body size of up to this share.")
+    windows: PositiveInt = Field(
+        1,
+        description="At test, windows that slide over a sequence, whose scores are averaged; 1: the whole sequence.",
+    )
+    window_share: float = Field(0.8, gt=0, le=1, description="At test, the share of a sequence that a window covers.")
     mirror: float = Field(
         0.0,
         ge=0,

@@ -44,17 +44,17 @@ def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tens
 
 
 @torch.inference_mode()
-def logits_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
-    """(B, actions) float32 for the samples, each seen once, whole and unchanged."""
+def scores_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
+    """(B, actions) float32 probabilities of the samples, the mean over the windows of each, unchanged otherwise."""
     model.eval()
+    windows = range(sequences.settings.windows)
+
+    def scores(chosen: np.ndarray) -> np.ndarray:
+        batches = (as_tensors(sequences.cut(chosen, None, window), device) for window in windows)
+        return torch.stack([model(*batch).logits.float().softmax(dim=1) for batch in batches]).mean(dim=0).cpu().numpy()
+
     batches = np.split(samples, range(EVALUATION_BATCH, len(samples), EVALUATION_BATCH))
-    return np.concatenate([model(*as_tensors(sequences.cut(b, None), device)).logits.cpu().numpy() for b in batches])
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)
+    return np.concatenate([scores(batch) for batch in batches])
 
 
 @torch.inference_mode()
@@ -65,11 +65,15 @@ def fused_scores(model: DANet, sequences: Sequences, performances: np.ndarray, d
     """
     model.eval()
     count, views = performances.shape
-    own = model.encode(*as_tensors(sequences.cut(performances.T.reshape(-1), None), device))
     shifts = range(views if model.settings.cross_attention else 1)
-    logits = [model.relate(own, (own[0].roll(by * count, 0), own[1].roll(by * count, 0))).logits for by in shifts]
-    each = torch.stack(logits).unflatten(1, (views, count))
-    return probabilities(each.cpu().numpy()).mean(axis=(0, 1))
+    found = []
+    for window in range(sequences.settings.windows):
+        batch = sequences.cut(performances.T.reshape(-1), None, window)
+        space, time = model.encode(*as_tensors(batch, device))
+        for by in shifts:
+            logits = model.relate((space, time), (space.roll(by * count, 0), time.roll(by * count, 0))).logits
+            found.append(logits.float().softmax(dim=1).unflatten(0, (views, count)))
+    return torch.stack(found).mean(dim=(0, 1)).cpu().numpy()
 
 
 def fused_views(
@@ -129,7 +133,7 @@ def turned_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips
     for degrees in TURNS:
         turn = rotation(np.radians([degrees]), 1)[0].astype(np.float32)
         turned = [replace(recording, joints=recording.joints @ turn.T) for recording in recordings]
-        scores = logits_of(model, Sequences(turned, layout, clips), np.arange(len(turned)), device)
+        scores = scores_of(model, Sequences(turned, layout, clips), np.arange(len(turned)), device)
         shares.append(top_k(scores, labels, 1))
     return {"samples": len(recordings), "degrees": list(TURNS), "top1": shares}
 
@@ -148,7 +152,7 @@ def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Pa
     clips = Clips.model_validate(about["clips"])
     sequences, _, _ = load_sequences(centred, names, clips, segments)
     labels = np.array([dataset.sample(name).action for name in sequences.names])
-    chances = probabilities(logits_of(model.to(device), sequences, np.arange(len(sequences)), device))
+    chances = scores_of(model.to(device), sequences, np.arange(len(sequences)), device)
     table = pa.table(
         {
             "name": sequences.names,

@@ -36,7 +36,7 @@ class Predictor:
 
         Errors: UserError when a file cannot be read or shows nobody.
         """
-        views = Sequences([self._sequence(file) for file in files], self.layout, self.clips)
+        views = Sequences([self.sequence(file) for file in files], self.layout, self.clips)
         return fused_scores(self.model, views, np.arange(len(files))[None], self.device)[0]
 
     def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
@@ -44,7 +44,8 @@ class Predictor:
         best = np.argsort(-scores, kind="stable")[:top]
         return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
 
-    def _sequence(self, file: Path) -> Sequence:
+    def sequence(self, file: Path) -> Sequence:
+        """A raw recording as the network is given it. Errors: UserError when it cannot be read or shows nobody."""
         dataset = self._reader(file)
         sequence, audit = denoise(read_recording(dataset, file.stem, str(file)), self.prepare)
         if sequence is None:

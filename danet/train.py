@@ -32,7 +32,7 @@ from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
-from danet.evaluate import as_tensors, logits_of, to_device, top_k
+from danet.evaluate import as_tensors, scores_of, to_device, top_k
 from danet.files import write_json, write_text
 from danet.model.danet import DANet, Output, View
 from danet.model.weights import build_model, save_weights
@@ -210,10 +210,10 @@ def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, dev
 
 def validate(state: State, material: Material, device: torch.device) -> dict:
     """Loss and accuracy of the running mean of the weights."""
-    logits = logits_of(state.mean, material.sequences, np.arange(len(material.sequences)), device)
+    scores = scores_of(state.mean, material.sequences, np.arange(len(material.sequences)), device)
     labels = material.labels.cpu()
-    loss = F.cross_entropy(torch.from_numpy(logits), labels).item()
-    found = torch.tensor([loss, top_k(logits, labels.numpy(), 1)], dtype=torch.float64, device=device)
+    loss = F.nll_loss(torch.from_numpy(scores).log(), labels).item()
+    found = torch.tensor([loss, top_k(scores, labels.numpy(), 1)], dtype=torch.float64, device=device)
     return dict(zip(VALIDATED, as_the_first(found).tolist(), strict=True))
 
 

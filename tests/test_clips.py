@@ -161,3 +161,14 @@ def test_each_epoch_each_seed_and_each_clip_is_drawn_by_itself(rng):
     clips = np.concatenate(list(drawn.values())).reshape(9, -1)
     assert len(np.unique(clips, axis=0)) == 9, "the same recording, cut nine times"
     np.testing.assert_array_equal(drawn[0, 0], made.cut(samples, np.random.default_rng((0, 0))).channels)
+
+
+def test_windows_slide_over_the_sequence_from_end_to_end(rng):
+    settings = Clips(frames=10, face_camera=False, streams=("bone",), windows=3, window_share=0.5)
+    joints = np.zeros((101, 1, 25, 3), np.float32)
+    joints[:, 0, :, 1] = np.arange(25)
+    joints[:, 0, 3, 0] = np.arange(101)
+    made = Sequences([Sequence("a", joints)], KINECT_V2, settings)
+    times = [made.cut(np.array([0]), None, window).joints[0, :, 3, 0] for window in range(3)]
+    for start, found in zip((0, 25, 50), times, strict=True):
+        np.testing.assert_allclose(found, start + 50 * (np.arange(10) + 0.5) / 10, atol=1e-4)

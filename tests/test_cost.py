@@ -20,7 +20,7 @@ CPU_ONLY = pytest.mark.skipif(torch.cuda.is_available(), reason="counts what is 
 
 
 def test_operations_are_those_of_the_products():
-    """All of them, worked out from the shapes: K actors, T moments, S stretches, V joints, P parts, L tokens, H heads."""
+    """All of them, worked out from the shapes: K actors, T moments, S stretches, V joints, P parts, H heads."""
     trial = make_trial(check_config(SETTINGS).run("demo"), DEMO, threads=1)
     k, t, s, v, p, h, d, c, stride, wide = 2, 4, 4, 25, 5, 2, 16, 12, 2, 32
     length = v + p

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from danet.clips import Sequences
 from danet.config import Prepare, Run, Simulate, check
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.evaluate import evaluate
+from danet.evaluate import as_tensors, evaluate, scores_of
 from danet.predict import Predictor
 from danet.prepare.chain import prepare
 from danet.prepare.split import split
@@ -50,6 +51,22 @@ def test_a_file_scores_as_in_the_batch(trained):
     for name in [*scores.index[:5], *two_people[:3]]:
         found = predictor.scores(trained / f"raw/{name}.skeleton")
         np.testing.assert_allclose(found, scores[name], atol=1e-5)
+
+
+def test_scores_are_the_mean_over_windows(trained):
+    predictor = Predictor(trained / "weights.safetensors")
+    file = min((trained / "raw").iterdir())
+    predictor.clips = predictor.clips.model_copy(update={"windows": 4})
+    made = Sequences([predictor.sequence(file)], predictor.layout, predictor.clips)
+    each = []
+    for window in range(4):
+        batch = as_tensors(made.cut(np.array([0]), None, window), predictor.device)
+        each.append(predictor.model(*batch).logits.softmax(dim=1).detach().numpy()[0])
+    assert np.ptp(each, axis=0).max() > 1e-5
+    np.testing.assert_allclose(predictor.scores(file), np.mean(each, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        scores_of(predictor.model, made, np.array([0]), predictor.device)[0], np.mean(each, axis=0)
+    )
 
 
 def test_the_command_prints_what_was_asked_for(trained):

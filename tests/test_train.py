@@ -81,8 +81,8 @@ def test_another_epoch_and_another_seed_change_the_augmentation(prepared, monkey
     """And what a step sees follows from both: the loop's own generator is what `cut` is given."""
     seen = []
 
-    def cut(self, samples, rng, cut=Sequences.cut):
-        batch = cut(self, samples, rng)
+    def cut(self, samples, rng, window=0, cut=Sequences.cut):
+        batch = cut(self, samples, rng, window)
         if rng is not None:
             seen.append(batch.channels.tobytes())
         return batch

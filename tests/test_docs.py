@@ -1,0 +1,33 @@
+"""What the pages in docs/ say of the code is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from danet.config import Run
+
+ROOT = Path(__file__).parents[1]
+QUOTED = re.compile(r"^- `(danet/[\w/]+\.py)`: `(.+)`$", re.MULTILINE)
+SETTING = re.compile(r"`(clips|model|train|split)\.(?!py`)(\w+)`")
+
+
+def test_every_line_that_the_method_quotes_stands_in_the_code():
+    quoted = QUOTED.findall((ROOT / "docs/method.md").read_text())
+    assert len(quoted) == 8
+    for path, line in quoted:
+        lines = [found.split("  #")[0].strip() for found in (ROOT / path).read_text().splitlines()]
+        assert line in lines, f"{path} no longer holds {line!r}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_setting_named_is_one(page):
+    for group, name in SETTING.findall(page.read_text()):
+        assert name in Run.model_fields[group].annotation.model_fields, f"{group}.{name}"
+
+
+def test_links_between_the_pages_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

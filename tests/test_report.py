@@ -262,7 +262,7 @@ def test_one_seed_without_validation_manifest_or_failures(tmp_path):
     render([run], [preparation], PUBLISHED, tmp_path / "report")
     row = pd.read_csv(tmp_path / "report/tables/accuracy.csv").iloc[0]
     assert pd.isna(row["top1_deviation_percent"])
-    assert row["epoch_chosen_by"] == "none: the last one"
+    assert row["epoch_chosen_by"] == "the last one"
     assert not (tmp_path / "report/tables/nw_ucla--cross_view--by-view.csv").exists()
     assert "SIMULATED" not in (tmp_path / "report/index.html").read_text()
 

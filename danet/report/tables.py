@@ -68,7 +68,7 @@ def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
 def _over_seeds(own: pd.DataFrame) -> dict:
     first = own.iloc[0]
     validated = int(own["validation_top1_percent"].notna().sum())
-    chosen = {0: "none: the last one", len(own): "validation"}.get(validated, f"validation in {validated} of {len(own)}")
+    chosen = {0: "the last one", len(own): "validation"}.get(validated, f"validation in {validated} of {len(own)}")
     return {
         **first[["dataset", "title", "protocol", "method"]],
         "seeds": len(own),

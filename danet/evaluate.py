@@ -138,10 +138,12 @@ def turned_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips
     return {"samples": len(recordings), "degrees": list(TURNS), "top1": shares}
 
 
-def evaluate(*, weights: Path, run: Path, centred: Path, split: Path, scores: Path, metrics: Path) -> None:
+def evaluate(
+    *, weights: Path, run: Path, centred: Path, split: Path, scores: Path, metrics: Path, threads: int | None = None
+) -> None:
     """The evaluate stage: writes `scores` (a row per test sample) and `metrics` of one run."""
     model, about = load_model(weights)
-    device = pick_device()
+    device = pick_device(threads)
     parts = pd.read_parquet(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
     names = {name for name, part in part_of.items() if part == "test"}

@@ -11,4 +11,5 @@ with stage(snakemake.log[0]):
         split=Path(snakemake.input.split),
         scores=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
+        threads=snakemake.threads,
     )

@@ -32,9 +32,9 @@ SETTINGS = {"NW-UCLA": "nw_ucla", "NTU RGB+D 60": "ntu60"}
 SIZE = 2048  # rows and columns of the matrices of the peak
 LARGE = 32
 REFERENCES = {  # samples a second on two cores: trained, inferred; measured elsewhere, on another machine
-    "SGN, 20 frames, batch 64": (97, 328),
-    "CTR-GCN, 64 frames, 2 people, batch 8": (6.4, 24),
-    "2s-AGCN, 300 frames, batch 2": (1.7, 5.4),
+    "elsewhere: SGN, 20 frames, batch 64": (97, 328),
+    "elsewhere: CTR-GCN, 64 frames, 2 people, batch 8": (6.4, 24),
+    "elsewhere: 2s-AGCN, 300 frames, batch 2": (1.7, 5.4),
 }
 
 

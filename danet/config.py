@@ -177,6 +177,14 @@ class Train(Settings):
     )
 
 
+class Evaluate(Settings):
+    """What is measured on the test part."""
+
+    stress: bool = Field(
+        True, description="Also how the accuracy holds when the test recordings are turned or made worse."
+    )
+
+
 class Run(Settings):
     """All that shapes one run, for one data set."""
 
@@ -185,6 +193,7 @@ class Run(Settings):
     clips: Clips = Field(Clips(), description="How a sequence becomes a clip.")
     model: Model = Field(Model(), description="The network.")
     train: Train = Field(Train(), description="The training loop.")
+    evaluate: Evaluate = Field(Evaluate(), description="What is measured on the test part.")
 
     @model_validator(mode="after")
     def _check_refit(self) -> "Run":
@@ -246,7 +255,7 @@ class Config(Run):
     simulate: Simulate = Field(Simulate(), description="The demo's recordings.")
     prepare: Prepare = Field(Prepare(), description="From raw recordings to centred sequences.")
     datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo"], dict[str, Any]] = Field(
-        {}, description="What a data set changes: any of `seeds`, `split`, `clips`, `model`, `train`."
+        {}, description="What a data set changes: any of `seeds`, `split`, `clips`, `model`, `train`, `evaluate`."
     )
 
     def run(self, dataset: str, method: str = "danet") -> Run:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from danet.clips import Batch, Sequences, load_sequences, rotation
 from danet.config import Clips
+from danet.config import Evaluate as EvaluateSettings
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
@@ -139,7 +140,15 @@ def turned_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips
 
 
 def evaluate(
-    *, weights: Path, run: Path, centred: Path, split: Path, scores: Path, metrics: Path, threads: int | None = None
+    *,
+    weights: Path,
+    run: Path,
+    centred: Path,
+    split: Path,
+    scores: Path,
+    metrics: Path,
+    settings: EvaluateSettings = EvaluateSettings(),
+    threads: int | None = None,
 ) -> None:
     """The evaluate stage: writes `scores` (a row per test sample) and `metrics` of one run."""
     model, about = load_model(weights)
@@ -178,7 +187,7 @@ def evaluate(
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
         "fused_views": fused_views(model, sequences, chances, dataset, device) if segments == 1 else None,
-        "turned": turned_accuracies(model, centred, names, clips, device) if segments == 1 else None,
+        "turned": turned_accuracies(model, centred, names, clips, device) if settings.stress and segments == 1 else None,
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }
     log.info("%s", result)

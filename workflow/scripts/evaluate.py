@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from danet.config import Evaluate
 from danet.evaluate import evaluate
 from danet.log import stage
 
@@ -11,5 +12,6 @@ with stage(snakemake.log[0]):
         split=Path(snakemake.input.split),
         scores=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
+        settings=Evaluate(**snakemake.params.settings),
         threads=snakemake.threads,
     )

@@ -194,6 +194,10 @@ class Run(Settings):
     model: Model = Field(Model(), description="The network.")
     train: Train = Field(Train(), description="The training loop.")
     evaluate: Evaluate = Field(Evaluate(), description="What is measured on the test part.")
+    attention: tuple[str, ...] = Field(
+        (),
+        description="Actions or test samples whose attention the report draws; by default three actions.",
+    )
 
     @model_validator(mode="after")
     def _check_refit(self) -> "Run":
@@ -255,7 +259,8 @@ class Config(Run):
     simulate: Simulate = Field(Simulate(), description="The demo's recordings.")
     prepare: Prepare = Field(Prepare(), description="From raw recordings to centred sequences.")
     datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo"], dict[str, Any]] = Field(
-        {}, description="What a data set changes: any of `seeds`, `split`, `clips`, `model`, `train`, `evaluate`."
+        {},
+        description="What a data set changes: `seeds`, `split`, `clips`, `model`, `train`, `evaluate`, `attention`.",
     )
 
     def run(self, dataset: str, method: str = "danet") -> Run:

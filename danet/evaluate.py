@@ -14,7 +14,6 @@ from torch import Tensor
 
 from danet.clips import Batch, Sequences, load_sequences, rotation
 from danet.config import Clips
-from danet.config import Evaluate as EvaluateSettings
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
@@ -147,10 +146,10 @@ def evaluate(
     split: Path,
     scores: Path,
     metrics: Path,
-    settings: EvaluateSettings = EvaluateSettings(),
+    stress: bool = True,
     threads: int | None = None,
 ) -> None:
-    """The evaluate stage: writes `scores` (a row per test sample) and `metrics` of one run."""
+    """The evaluate stage: writes `scores`, a row per test sample, and `metrics` of one run; `stress` as in its settings."""
     model, about = load_model(weights)
     device = pick_device(threads)
     parts = pd.read_parquet(split)
@@ -187,7 +186,7 @@ def evaluate(
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
         "fused_views": fused_views(model, sequences, chances, dataset, device) if segments == 1 else None,
-        "turned": turned_accuracies(model, centred, names, clips, device) if settings.stress and segments == 1 else None,
+        "turned": turned_accuracies(model, centred, names, clips, device) if stress and segments == 1 else None,
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }
     log.info("%s", result)

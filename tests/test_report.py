@@ -56,7 +56,25 @@ def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validati
         "scores": [[0.5, 0.25, 0.25]] * 8,
     }
     pd.DataFrame(scores).to_parquet(folder / "scores.parquet")
+    (folder / "attention.json").write_text(json.dumps(make_attention()))
     return folder
+
+
+def make_attention():
+    """One performance from two cameras: 8 frames of 25 joints, the second of which gets most attention."""
+    joints = [[[[0.01 * joint, 0.05 * joint + 0.01 * frame, 0.0] for joint in range(25)] for frame in range(8)]]
+    shares = [0.04] * 25
+    shares[1] += 0.2
+    view = {"prediction": "walk", "score": 0.5, "joints": joints, "joint_map": shares, "moment_map": [0.25, 0.75]}
+    views = [
+        view | {"name": f"a{EVIL}", "view": "1", "part": "test"},
+        view | {"name": "b", "view": "2", "part": "train"},
+    ]
+    shown = {"action": EVIL, "performance": "p", "views": views, "pair_map": [[0.04] * 25] * 25}
+    agreement = {"pairs": 3, "same_performance": 0.75, "other_actions": 0.25}
+    tokens = [f"joint {index}" for index in range(25)]
+    agreed = {"joints": agreement, "moments": None}
+    return {"layout": "kinect_v2_25", "tokens": tokens, "agreement": agreed, "shown": [shown]}
 
 
 def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
@@ -304,7 +322,7 @@ def test_long_lists_are_cut_on_the_page_and_whole_in_the_file(tmp_path):
     assert dropped.set_aside(read_preparation(preparation))["place"][0] == "line 12, frame 3"
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "run.json", "history.jsonl", "scores.parquet"])
+@pytest.mark.parametrize("name", ["metrics.json", "run.json", "history.jsonl", "scores.parquet", "attention.json"])
 @pytest.mark.parametrize("content", [None, "[1]", "{"])
 def test_missing_or_wrong_run_file_is_named(tmp_path, name, content):
     run = make_run(tmp_path / "results")
@@ -338,6 +356,28 @@ def test_missing_preparation_file_is_named(tmp_path, name):
 def test_files_that_contradict_each_other_are_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         read_groups([make_run(tmp_path / "results", **changes)], [])
+
+
+def test_attention_is_drawn_where_it_lies(tmp_path):
+    runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
+    render(runs, [], PUBLISHED, tmp_path / "report")
+    tables_folder = tmp_path / "report/tables"
+    agreed = pd.read_csv(tables_folder / "demo--cross_view--attention-agreement.csv").iloc[0]
+    assert (agreed["correlation"], agreed["other_actions"], agreed["seeds"]) == (0.75, 0.25, 2)
+    shares = pd.read_csv(tables_folder / "demo--cross_view--attention.csv")
+    assert shares.groupby("kind")["share"].max().to_dict() == pytest.approx({"space": 0.24, "time": 0.75})
+    figures = tmp_path / "report/figures"
+    stem = "demo--cross_view--attention-script-alert-1-script"
+    moving = ET.parse(figures / f"{stem}-moving.svg").getroot()
+    circles = [element for element in moving if element.tag.endswith("circle")]
+    assert len(circles) == 2 * 25
+    radii = [{each.get("attributeName"): each.get("values").split(";") for each in circle}["r"] for circle in circles]
+    assert {value for index, own in enumerate(radii) if index % 25 != 1 for value in own} == {"0.0"}
+    most, late = (float(radii[1][frame]) for frame in (0, 7))
+    assert most == pytest.approx(late / 3, abs=0.1), "the second half of the clip gets three times the attention"
+    still = (figures / f"{stem}.svg").read_text()
+    assert still.count("#2c9a4b") >= 2 * 8, "the most attended joint of each frame"
+    assert "SIMULATED" in still
 
 
 def test_runs_of_one_protocol_must_share_their_test_samples(tmp_path):

@@ -27,9 +27,9 @@ TINY = {
         "fused": {"both": ["joint", "bone"]},
     },
 }
-AFTER_PARSE = {"denoise", "centre", "train", "evaluate", "report"}
+AFTER_PARSE = {"denoise", "centre", "train", "evaluate", "attend", "report"}
 FUSED = {"fuse"}  # of the demo's ablation
-AFTER_TRAIN = {"evaluate", "report"}
+AFTER_TRAIN = {"evaluate", "attend", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_comment_a_docstring_or_a_touch_reruns_nothing(restored, path, old, ne
 
 def test_an_edit_in_a_layer_reruns_training_and_what_follows(restored):
     restored.edit("danet/model/attention.py", "FURTHEST = 6", "FURTHEST = 5")
-    assert restored.stale() == {"train": 8, "evaluate": 8, "fuse": 1, "report": 1}
+    assert restored.stale() == {"train": 8, "evaluate": 8, "attend": 5, "fuse": 1, "report": 1}
 
 
 def test_an_edit_in_the_denoising_reruns_from_there(restored):
@@ -146,7 +146,7 @@ def test_an_edit_in_the_report_reruns_only_the_report(restored):
 
 def test_an_edit_in_a_script_reruns_its_stage(restored):
     restored.edit("workflow/scripts/centre.py", "with stage", "SPARE = 1\nwith stage")
-    assert set(restored.stale()) == {"centre", "train", "evaluate", "report"} | FUSED
+    assert set(restored.stale()) == {"centre", "train", "evaluate", "attend", "report"} | FUSED
 
 
 @pytest.mark.parametrize("change", ["add", "remove", "edit"])
@@ -165,12 +165,12 @@ def test_a_changed_raw_file_reruns_its_data_set_from_the_manifest(restored, chan
 
 def test_a_training_setting_reruns_only_the_runs_that_it_concerns(restored):
     restored.configure({"datasets": TINY["datasets"] | {"ntu60": {"train": {"epochs": 3}}}})
-    assert restored.stale() == {"train": 1, "evaluate": 1, "report": 1}
+    assert restored.stale() == {"train": 1, "evaluate": 1, "attend": 1, "report": 1}
 
 
 def test_another_seed_adds_its_runs(restored):
     restored.configure({"datasets": TINY["datasets"] | {"demo": {"seeds": [0, 1, 2]}}})
-    assert restored.stale() == {"train": 2, "evaluate": 2, "report": 1}
+    assert restored.stale() == {"train": 2, "evaluate": 2, "attend": 2, "report": 1}
 
 
 def test_another_threshold_reruns_from_denoising(restored):
@@ -198,7 +198,9 @@ def test_what_cannot_be_run_is_said_in_one_line(restored, changes, message):
 
 def test_auto_takes_the_real_sets_that_are_in_place(restored):
     restored.configure({"runs": "auto"})
-    assert restored.stale() == {"split": 1, "train": 1, "evaluate": 1, "report": 1}, "cross_subject of ntu60 is new"
+    assert restored.stale() == {"split": 1, "train": 1, "evaluate": 1, "attend": 1, "report": 1}, (
+        "cross_subject of ntu60 is new"
+    )
 
 
 def test_the_default_profile_runs_one_training_at_a_time(checkout):

@@ -29,13 +29,13 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-class _File(Settings):
+class FilePart(Settings):
     """Part of a JSON file: keys that the report does not use may stand beside those it does."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class Turned(_File):
+class Turned(FilePart):
     """Accuracy on test samples that were turned about the vertical."""
 
     samples: int = Field(ge=1)
@@ -49,7 +49,7 @@ class Turned(_File):
         return self
 
 
-class FusedViews(_File):
+class FusedViews(FilePart):
     """Accuracy on performances that several cameras saw at one time, fused and camera by camera."""
 
     performances: int = Field(ge=1)
@@ -58,7 +58,7 @@ class FusedViews(_File):
     top1_alone: float = Field(ge=0, le=1)
 
 
-class Metrics(_File):
+class Metrics(FilePart):
     """`metrics.json`: the accuracies of one run, as shares of the test samples."""
 
     dataset: str
@@ -86,14 +86,14 @@ class Metrics(_File):
         return name
 
 
-class Git(_File):
+class Git(FilePart):
     """The state of the code: None where it is not known."""
 
     commit: str | None = None
     dirty: bool | None = None
 
 
-class About(_File):
+class About(FilePart):
     """`run.json`: where a run comes from."""
 
     dataset: str

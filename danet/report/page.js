@@ -30,3 +30,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// Moving figures stand still for those who asked for less motion.
+if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  for (const figure of document.querySelectorAll("svg:has(animate)")) figure.pauseAnimations();
+}

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from danet.config import COMPLETE
 from danet.datasets.catalogue import DATASETS
-from danet.report import dropped, figures, tables
+from danet.report import attention, dropped, figures, tables
 from danet.report.collect import Group, Metrics, Preparation, Run
 from danet.report.drawing import inlined, width_pixels
 from danet.report.present import Column, Table, present
@@ -67,6 +67,14 @@ ABLATION = (
     SAMPLES,
     Column("parameters", "Parameters", "integer"),
     Column("seconds_mean", "Training time", "seconds"),
+)
+AGREEMENT = (
+    Column("map", "Attention map"),
+    Column("pairs", "Pairs of views", "integer"),
+    Column("correlation", "Correlation, same performance", "decimal"),
+    Column("correlation_deviation", "± over seeds", "decimal"),
+    Column("other_actions", "Different actions", "decimal"),
+    Column("seeds", "n (seeds)", "integer"),
 )
 PER_ACTION = (
     Column("action", "Action"),
@@ -213,7 +221,31 @@ def group_section(group: Group, files: Files) -> dict:
         "per_action": present(actions, PER_ACTION, caption="Accuracy by action", csv=csv),
         "confused": confused,
         "by_factor": by_factor,
+        "attention": attention_section(group, files),
     }
+
+
+def attention_section(group: Group, files: Files) -> dict:
+    """What the networks attend to: how far two views agree over all seeds, and the first seed's maps on skeletons."""
+    found = attention.read_attention(group)
+    first = found[0]
+    frame = attention.agreement(group, found)
+    agreed = None
+    if len(frame):
+        csv = keep(files, f"{group.slug}--attention-agreement", frame)
+        agreed = present(frame, AGREEMENT, caption="Agreement of attention between views", csv=csv)
+    csv = keep(files, f"{group.slug}--attention", attention.shares(group, first))
+    performances = []
+    for shown in first.shown:
+        name = attention.slug(shown)
+        still = figure(group, name, attention.skeletons(group, first, shown), csv, files)
+        moving = figure(group, f"{name}-moving", attention.moving(group, first, shown), csv, files)
+        pairs = None
+        if shown.pair_map is not None:
+            between = keep(files, f"{group.slug}--{name}-pairs", attention.pair_shares(group, first, shown))
+            pairs = figure(group, f"{name}-pairs", attention.pair_map(group, first, shown), between, files)
+        performances.append({"action": shown.action, "still": still, "moving": moving, "pairs": pairs})
+    return {"agreement": agreed, "performances": performances, "seed": group.runs[0].metrics.seed}
 
 
 def figure(group: Group, name: str, svg: str, csv: str, files: Files) -> dict:

@@ -22,6 +22,7 @@ RUN_FILES = [
     "run.json",
     "history.jsonl",
     "scores.parquet",
+    "attention.json",
     "weights.safetensors",
 ]
 

@@ -19,7 +19,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        settings=lambda wildcards: SETTINGS.run(wildcards.dataset, wildcards.method).evaluate.model_dump(),
+        stress=lambda wildcards: SETTINGS.run(wildcards.dataset, wildcards.method).evaluate.stress,
         code=code("evaluate"),
     script:
         "../scripts/evaluate.py"

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-from danet.config import Evaluate
 from danet.evaluate import evaluate
 from danet.log import stage
 
@@ -12,6 +11,6 @@ with stage(snakemake.log[0]):
         split=Path(snakemake.input.split),
         scores=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
-        settings=Evaluate(**snakemake.params.settings),
+        stress=snakemake.params.stress,
         threads=snakemake.threads,
     )

@@ -149,7 +149,7 @@ def evaluate(
     stress: bool = True,
     threads: int | None = None,
 ) -> None:
-    """The evaluate stage: writes `scores`, a row per test sample, and `metrics` of one run; `stress` as in its settings."""
+    """The evaluate stage: writes `scores` (a row per test sample) and `metrics`, with `stress` of worse recordings too."""
     model, about = load_model(weights)
     device = pick_device(threads)
     parts = pd.read_parquet(split)

@@ -154,9 +154,9 @@ def skeletons(group: Group, attention: Attention, shown: Shown) -> str:
     rows = len(shown.views)
     with style():
         figure = Figure(figsize=(9.6, 2.5 * rows))
-        grid = figure.add_gridspec(2 * rows, 1, height_ratios=[6, 1] * rows, hspace=0.12)
+        grid = figure.add_gridspec(3 * rows, 1, height_ratios=[6, 1, 0.7] * rows, hspace=0)
         for row, view in enumerate(shown.views):
-            axes = figure.add_subplot(grid[2 * row])
+            axes = figure.add_subplot(grid[3 * row])
             _draw_row(axes, layout, view)
             place = f"camera view {view.view}, {'test' if view.part == 'test' else 'training'} sample {view.name}"
             axes.set_title(f"{place}: taken for {view.prediction} ({100 * view.score:.0f} %)", size=8, pad=3)
@@ -164,13 +164,12 @@ def skeletons(group: Group, attention: Attention, shown: Shown) -> str:
                 figure.suptitle(
                     heading(group, f"Attention: {shown.action}", 90), x=0.125, ha="left", size=9, y=1.06 - 0.03 * rows
                 )
-            under = figure.add_subplot(grid[2 * row + 1])
+            under = figure.add_subplot(grid[3 * row + 1])
             under.bar(np.arange(len(view.moment_map)) + 0.5, view.moment_map, width=0.9, color=BLUE, alpha=0.6)
             under.set(xlim=(0, len(view.moment_map)), ylim=(0, max(max(one.moment_map) for one in shown.views)))
             under.set_xticks([])
             under.set_yticks([])
             under.spines[["left"]].set_visible(False)
-            under.set_xlabel("share of each moment", size=7, labelpad=2)
         return to_svg(figure, f"{group.slug}--{slug(shown)}")
 
 
@@ -181,7 +180,9 @@ def _draw_row(axes, layout: Layout, view: View) -> None:
     flat = places[..., :2]
     low, high = flat.min(axis=(0, 1, 2)), flat.max(axis=(0, 1, 2))
     height = high[1] - low[1]
-    pitch = max(high[0] - low[0], 0.45 * height) * 1.12
+    margin = LARGEST * height
+    box = axes.get_window_extent()
+    pitch = max((high[0] - low[0]) * 1.12, (height + 2 * margin) * box.width / box.height / FRAMES_DRAWN)
     middle = (high[0] + low[0]) / 2
     for column, frame in enumerate(frames):
         shift = np.array([(column + 0.5) * pitch - middle, 0])
@@ -192,7 +193,6 @@ def _draw_row(axes, layout: Layout, view: View) -> None:
                 best = joint == relevance[frame].argmax()
                 color, strength = (GREEN, 0.85) if best else (BLUE, 0.35)
                 axes.add_patch(Ellipse(actor[joint], size, size, color=color, alpha=strength, linewidth=0))
-    margin = LARGEST * height
     axes.set(xlim=(0, FRAMES_DRAWN * pitch), ylim=(low[1] - margin, high[1] + margin), aspect="equal")
     axes.set_axis_off()
 
@@ -206,7 +206,7 @@ def pair_map(group: Group, attention: Attention, shown: Shown) -> str:
     with style():
         figure = Figure(figsize=(0.17 * size, 0.17 * size))
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.pcolormesh(values, cmap=colors, vmin=0, vmax=values.max(), edgecolors="none")
+        axes.pcolormesh(values, cmap=colors, vmin=values.min(), vmax=values.max(), edgecolors="none")
         axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal")
         axes.set_xticks(np.arange(size) + 0.5, attention.tokens, rotation=90, size=6.5)
         axes.set_yticks(np.arange(size) + 0.5, attention.tokens, size=6.5)
@@ -214,7 +214,10 @@ def pair_map(group: Group, attention: Attention, shown: Shown) -> str:
         axes.spines[:].set_visible(False)
         first, last = shown.views[0], shown.views[-1]
         axes.set(xlabel=f"of {last.name}, view {last.view}", ylabel=f"of {first.name}, view {first.view}")
-        axes.set_title(heading(group, f"Attention between views: {shown.action}, up to {values.max():.2f}", 60), pad=8)
+        axes.set_title(
+            heading(group, f"Attention between views, {values.min():.3f} to {values.max():.3f}: {shown.action}", 60),
+            pad=8,
+        )
         return to_svg(figure, f"{group.slug}--{slug(shown)}-pairs")
 
 

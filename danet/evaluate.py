@@ -24,10 +24,11 @@ from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
 from danet.skeleton import LAYOUTS
 from danet.store import open_records
+from danet.stress import STRESSES, swap_people
 
 EVALUATION_BATCH = 64
 TURNS = range(-180, 181, 15)  # degrees about the vertical
-TURNED_SAMPLES = 512
+STRESSED_SAMPLES = 512
 log = logging.getLogger(__name__)
 
 
@@ -118,24 +119,41 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
-def turned_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips, device: torch.device) -> dict:
-    """Top-1 accuracy when each recording is turned about the vertical before anything else is done to it.
+def stressed_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips, device: torch.device) -> dict:
+    """Top-1 accuracy on recordings that are changed before anything else is done to them.
 
-    Of at most TURNED_SAMPLES samples, evenly spread over their names: `samples`, `degrees` and `top1`.
+    Of at most STRESSED_SAMPLES samples, evenly spread over their names. `turned`: turned about the vertical, with
+    `samples`, `degrees` and `top1`; `worse`: one entry for each of STRESSES, with `samples`, `top1` and `plain`, the
+    accuracy of the same samples unchanged. People are swapped only where there are two.
     """
     ordered = sorted(names)
-    chosen = {ordered[place] for place in np.linspace(0, len(ordered) - 1, TURNED_SAMPLES).round().astype(int)}
+    chosen = {ordered[place] for place in np.linspace(0, len(ordered) - 1, STRESSED_SAMPLES).round().astype(int)}
     with open_records(centred, "centred") as records:
         recordings = [Sequence.from_record(record) for record in records if record.name in chosen]
         dataset, layout = find_dataset(records.about["dataset"]), LAYOUTS[records.about["layout"]]
     labels = np.array([dataset.sample(recording.name).action for recording in recordings])
-    shares = []
+
+    def right(changed: list[Sequence]) -> np.ndarray:
+        scores = scores_of(model, Sequences(changed, layout, clips), np.arange(len(changed)), device)
+        return scores.argmax(axis=1) == labels
+
+    plain = right(recordings)
+    turned = []
     for degrees in TURNS:
         turn = rotation(np.radians([degrees]), 1)[0].astype(np.float32)
-        turned = [replace(recording, joints=recording.joints @ turn.T) for recording in recordings]
-        scores = scores_of(model, Sequences(turned, layout, clips), np.arange(len(turned)), device)
-        shares.append(top_k(scores, labels, 1))
-    return {"samples": len(recordings), "degrees": list(TURNS), "top1": shares}
+        turned.append(right([replace(recording, joints=recording.joints @ turn.T) for recording in recordings]))
+    two = np.array([recording.seen.any(axis=0).sum() > 1 for recording in recordings])
+    worse = []
+    for stress in STRESSES:
+        concerned = two if stress.worsen is swap_people else np.ones(len(recordings), bool)
+        if not concerned.any():
+            continue
+        rng = np.random.default_rng(0)
+        changed = right([replace(each, joints=stress(each.joints, layout, rng)) for each in recordings])
+        about = {"what": stress.what, "level": stress.level, "unit": stress.unit, "samples": int(concerned.sum())}
+        worse.append(about | {"plain": float(plain[concerned].mean()), "top1": float(changed[concerned].mean())})
+    shares = [float(each.mean()) for each in turned]
+    return {"turned": {"samples": len(recordings), "degrees": list(TURNS), "top1": shares}, "worse": worse}
 
 
 def evaluate(
@@ -149,7 +167,7 @@ def evaluate(
     stress: bool = True,
     threads: int | None = None,
 ) -> None:
-    """The evaluate stage: writes `scores` (a row per test sample) and `metrics`, with `stress` of worse recordings too."""
+    """The evaluate stage: writes `scores` (a row per test sample) and `metrics`, with `stress` under stress too."""
     model, about = load_model(weights)
     device = pick_device(threads)
     parts = pd.read_parquet(split)
@@ -186,7 +204,7 @@ def evaluate(
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
         "fused_views": fused_views(model, sequences, chances, dataset, device) if segments == 1 else None,
-        "turned": turned_accuracies(model, centred, names, clips, device) if stress and segments == 1 else None,
+        **(stressed_accuracies(model, centred, names, clips, device) if stress and segments == 1 else {}),
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }
     log.info("%s", result)

@@ -34,6 +34,8 @@ def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validati
     metrics = {"method": "danet", "top1": TOP1[seed] / 100, "top5": 1.0, "samples": 8, "parameters": 1234}
     metrics |= {"seconds": 61.0, "epoch": 2, "validation_top1": 0.5 if validation else None}
     metrics["turned"] = {"samples": 8, "degrees": [-180, 0, 180], "top1": [0.25, 0.5, 0.25 + seed / 4]}
+    worse = {"what": "jitter", "level": 2, "unit": "cm", "samples": 8, "plain": 0.5, "top1": 0.25 + seed / 8}
+    metrics["worse"] = [worse]
     about = {"title": DATASETS[dataset].title, "settings": {"train": {"epochs": 3}}, "versions": {"torch": "2.0"}}
     about |= {"git": {"commit": "abc123", "dirty": False}, "code": {"train": "ff"}, "data_hash": "d0d0"}
     about |= {"counts": {"train": 5, "validation": 2, "test": 8}, "actions": ACTIONS, "layout": "kinect_v2_25"}
@@ -356,6 +358,14 @@ def test_missing_preparation_file_is_named(tmp_path, name):
 def test_files_that_contradict_each_other_are_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         read_groups([make_run(tmp_path / "results", **changes)], [])
+
+
+def test_robustness_is_what_is_lost_against_the_same_samples(tmp_path):
+    runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
+    render(runs, [], PUBLISHED, tmp_path / "report")
+    row = pd.read_csv(tmp_path / "report/tables/demo--cross_view--robustness.csv").iloc[0]
+    assert (row["top1_mean_percent"], row["difference_points"], row["samples"]) == (31.25, -18.75, 8)
+    assert (tmp_path / "report/figures/demo--cross_view--robustness.svg").exists()
 
 
 def test_attention_is_drawn_where_it_lies(tmp_path):

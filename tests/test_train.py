@@ -160,6 +160,10 @@ def test_the_files_of_a_run(prepared, tmp_path):
     turned = dict(zip(metrics["turned"]["degrees"], metrics["turned"]["top1"], strict=True))
     assert list(turned) == list(range(-180, 181, 15))
     assert turned[0] == metrics["top1"]
+    assert {worse["plain"] for worse in metrics["worse"]} == {metrics["top1"]}
+    assert "people swapped" not in {worse["what"] for worse in metrics["worse"]}, "one person a recording"
+    most = {worse["what"]: worse["top1"] for worse in metrics["worse"]}  # of each kind, the strongest comes last
+    assert most["joints lost"] < metrics["top1"]
 
 
 def test_a_network_that_guesses_on_is_stopped_with_a_diagnosis(prepared, tmp_path):

@@ -49,6 +49,17 @@ class Turned(FilePart):
         return self
 
 
+class Worse(FilePart):
+    """Accuracy on test samples that were made worse, and of the same samples unchanged."""
+
+    what: str
+    level: float
+    unit: str
+    samples: int = Field(ge=1)
+    plain: float = Field(ge=0, le=1)
+    top1: float = Field(ge=0, le=1)
+
+
 class FusedViews(FilePart):
     """Accuracy on performances that several cameras saw at one time, fused and camera by camera."""
 
@@ -76,6 +87,7 @@ class Metrics(FilePart):
     copies_of_training: int = 0
     top1_without_copies: float | None = None
     turned: Turned | None = None
+    worse: tuple[Worse, ...] = ()
     fused_views: FusedViews | None = None
 
     @field_validator("dataset", "protocol", "method")

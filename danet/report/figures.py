@@ -127,3 +127,18 @@ def turned(group: Group, table: pd.DataFrame) -> str:
         axes.grid(axis="y")
         axes.set_title(heading(group, f"Accuracy against turn, n = {len(group.runs)}", 48), pad=10)
         return to_svg(figure, f"{group.slug}--turned")
+
+
+def robustness(group: Group, table: pd.DataFrame) -> str:
+    """What is lost on test samples made worse, in points; the mean over seeds."""
+    with style():
+        figure = Figure(figsize=(4.9, 0.9 + 0.22 * len(table)))
+        axes = figure.add_subplot()
+        places = range(len(table))
+        axes.barh(places, table["difference_points"], height=0.7, color=BLUE, alpha=0.8)
+        axes.axvline(0, color=INK, linewidth=0.6)
+        axes.set_yticks(places, [f"{row.what}: {row.level:g} {row.unit}" for row in table.itertuples()], size=8)
+        axes.set(xlabel="change of top-1 accuracy, points", ylim=(len(table) - 0.5, -0.5))
+        axes.grid(axis="x")
+        axes.set_title(heading(group, f"Recordings made worse, n = {len(group.runs)}", 48), pad=10)
+        return to_svg(figure, f"{group.slug}--robustness")

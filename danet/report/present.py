@@ -82,6 +82,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "simulated": lambda value: "SIMULATED" if value else "real",
     "integer": lambda value: f"{int(value):,}",
     "number": lambda value: str(int(value)),  # a year or a seed bears no comma
+    "plain": lambda value: f"{value:g}",
     "decimal": lambda value: f"{value:.2f}",
     "percent": lambda value: f"{value:.1f}",
     "points": _signed,

@@ -76,6 +76,14 @@ AGREEMENT = (
     Column("other_actions", "Different actions", "decimal"),
     Column("seeds", "n (seeds)", "integer"),
 )
+ROBUSTNESS = (
+    Column("what", "Made worse by"),
+    Column("level", "By", "plain"),
+    Column("unit", "Unit"),
+    SAMPLES,
+    TOP1_BAR,
+    Column("difference_points", "Minus unchanged", "points"),
+)
 PER_ACTION = (
     Column("action", "Action"),
     SAMPLES,
@@ -199,6 +207,12 @@ def group_section(group: Group, files: Files) -> dict:
     turned = tables.turned(group)
     if turned is not None:
         drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
+    worse = tables.robustness(group)
+    robust = None
+    if worse is not None:
+        csv = keep(files, f"{group.slug}--robustness", worse)
+        drawn["robustness"] = (figures.robustness(group, worse), csv)
+        robust = present(worse, ROBUSTNESS, caption="Accuracy on recordings made worse", csv=csv)
     pairs = tables.confused(group)
     csv = keep(files, f"{group.slug}--confused-pairs", pairs)
     confused = present(pairs, CONFUSED, caption="Most confused pairs", csv=csv, most=MOST_PAIRS)
@@ -221,6 +235,7 @@ def group_section(group: Group, files: Files) -> dict:
         "per_action": present(actions, PER_ACTION, caption="Accuracy by action", csv=csv),
         "confused": confused,
         "by_factor": by_factor,
+        "robustness": robust,
         "attention": attention_section(group, files),
     }
 

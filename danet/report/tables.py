@@ -289,3 +289,26 @@ def turned(group: Group) -> pd.DataFrame | None:
             "simulated": group.simulated,
         }
     ).reset_index()
+
+
+def robustness(group: Group) -> pd.DataFrame | None:
+    """One row per way of making the test samples worse: mean and deviation over seeds; None if not measured.
+
+    `difference_points` is what is lost against the same samples unchanged.
+    """
+    rows = [worse.model_dump() for run in group.runs for worse in run.metrics.worse]
+    if not rows:
+        return None
+    table = pd.DataFrame(rows)
+    table["difference"] = table["top1"] - table["plain"]
+    by_stress = table.groupby(["what", "level", "unit"], sort=False)
+    return pd.DataFrame(
+        {
+            "samples": by_stress["samples"].first(),
+            "top1_mean_percent": 100 * by_stress["top1"].mean(),
+            "top1_deviation_percent": 100 * by_stress["top1"].std(ddof=1),
+            "difference_points": 100 * by_stress["difference"].mean(),
+            "seeds": by_stress.size(),
+            "simulated": group.simulated,
+        }
+    ).reset_index()

@@ -1,0 +1,63 @@
+"""Recordings made worse: by how much, where, and the same each time."""
+
+import numpy as np
+import pytest
+
+from danet.recording import seen_in
+from danet.skeleton import KINECT_V2
+from danet.stress import STRESSES, jitter, lose_frames, lose_joints, slow_down, swap_people
+
+
+@pytest.fixture
+def joints(rng):
+    """Forty frames of two people; the second one is not seen in the first ten."""
+    made = rng.normal(0, 1, (40, 2, 25, 3)).astype(np.float32)
+    made[:10, 1] = 0
+    return made
+
+
+@pytest.mark.parametrize("stress", STRESSES, ids=lambda stress: f"{stress.what} {stress.level}")
+def test_a_stress_is_repeatable_changes_something_and_invents_nobody(joints, stress):
+    before = joints.copy()
+    one, two = (stress(joints, KINECT_V2, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(joints, before)
+    assert one.dtype == np.float32
+    assert one.shape != joints.shape or (one != joints).any()
+    assert seen_in(one).sum() <= seen_in(joints).sum()
+
+
+def test_a_lost_joint_lies_where_its_parent_lies(joints, rng):
+    found = lose_joints(joints, 100, KINECT_V2, rng)
+    np.testing.assert_array_equal(found, joints[:, :, [0] * 25])
+    some = lose_joints(joints, 50, KINECT_V2, np.random.default_rng(1))
+    moved = [joint for joint in range(25) if (some[:, :, joint] != joints[:, :, joint]).any()]
+    assert 5 < len(moved) < 20
+    for joint in moved:
+        assert any((some[:, :, joint] == joints[:, :, other]).all() for other in range(25))
+
+
+def test_jitter_has_the_deviation_it_says_and_spares_who_is_not_seen(joints, rng):
+    found = jitter(joints, 2, KINECT_V2, rng)
+    assert (found[:10, 1] == 0).all()
+    assert (found - joints)[10:].std() == pytest.approx(0.02, rel=0.05)
+
+
+def test_frames_are_lost_but_never_all(joints, rng):
+    found = lose_frames(joints, 75, KINECT_V2, rng)
+    kept = seen_in(found).any(axis=1)
+    assert 3 < kept.sum() < 20
+    np.testing.assert_array_equal(found[kept], joints[kept])
+    assert seen_in(lose_frames(joints, 100, KINECT_V2, rng)).any(axis=1).sum() == 1
+
+
+def test_a_lower_rate_starts_where_somebody_is_seen(joints, rng):
+    joints[:3] = 0
+    np.testing.assert_array_equal(slow_down(joints, 4, KINECT_V2, rng), joints[3::4])
+    assert len(slow_down(joints[:2], 8, KINECT_V2, rng)) == 1
+
+
+def test_people_are_swapped_halfway(joints, rng):
+    found = swap_people(joints, 50, KINECT_V2, rng)
+    np.testing.assert_array_equal(found[:20], joints[:20])
+    np.testing.assert_array_equal(found[20:, 0], joints[20:, 1])

@@ -1,9 +1,12 @@
 """The machine that the network runs on: CUDA when there is one, else the CPU with its memory and threads well used."""
 
 import ctypes
+import os
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -11,12 +14,40 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of gli
 LARGEST_INT = (1 << 31) - 1
 
 
-def pick_device(threads: int | None = None, index: int = 0) -> torch.device:
-    """The device, with that many CPU threads; of several GPUs the one of that index."""
+_claims: list[tuple[int, IO]] = []  # the GPU that this process has claimed, and the lock that says so
+
+
+def pick_device(threads: int | None = None, index: int | None = None) -> torch.device:
+    """The device, with that many CPU threads; of several GPUs the one of that index, or else one that is free."""
     if threads is not None:
         torch.set_num_threads(threads)
     keep_freed_memory()
-    return torch.device("cuda", index) if torch.cuda.is_available() else torch.device("cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", claim(torch.cuda.device_count()) if index is None else index)
+
+
+def claim(gpus: int, folder: Path = Path(tempfile.gettempdir())) -> int:
+    """The first of so many GPUs that no other process of this user has claimed, or 0 when each is claimed.
+
+    Runs that Snakemake starts at one time so take a GPU each. A claim, a locked file in `folder`, ends with its process.
+    """
+    if _claims:
+        return _claims[0][0]
+    if sys.platform == "win32":
+        return 0
+    import fcntl
+
+    for index in range(gpus):
+        lock = (folder / f"danet-{os.getuid()}-gpu{index}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _claims.append((index, lock))
+        return index
+    return 0
 
 
 @cache

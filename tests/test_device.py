@@ -1,0 +1,26 @@
+"""Which machine a run takes: processes that start at one time take a GPU each."""
+
+import subprocess
+import sys
+
+CLAIM = "import sys, pathlib; from danet.device import claim; print(*(claim(2, pathlib.Path({!r})) for _ in range(2)))"
+
+
+def claimer(folder):
+    """A process that claims one of two GPUs, twice, says which, and waits to be let go."""
+    code = CLAIM.format(str(folder)) + "; sys.stdout.flush(); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().split()
+
+
+def test_processes_claim_one_gpu_each_until_they_end(tmp_path):
+    one, first = claimer(tmp_path)
+    two, second = claimer(tmp_path)
+    three, third = claimer(tmp_path)
+    assert (first, second) == (["0", "0"], ["1", "1"]), "and a process claims no second one"
+    assert third == ["0", "0"], "all are claimed: the first is shared"
+    two.communicate("")
+    four, fourth = claimer(tmp_path)
+    assert fourth == ["1", "1"]
+    for process in (one, three, four):
+        process.communicate("")

@@ -24,13 +24,13 @@ def pick_device(threads: int | None = None, index: int | None = None) -> torch.d
     keep_freed_memory()
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", claim(torch.cuda.device_count()) if index is None else index)
+    return torch.device("cuda", claim(torch.cuda.device_count(), Path(tempfile.gettempdir())) if index is None else index)
 
 
-def claim(gpus: int, folder: Path = Path(tempfile.gettempdir())) -> int:
+def claim(gpus: int, folder: Path) -> int:
     """The first of so many GPUs that no other process of this user has claimed, or 0 when each is claimed.
 
-    Runs that Snakemake starts at one time so take a GPU each. A claim, a locked file in `folder`, ends with its process.
+    So runs that start at one time take a GPU each. A claim, a locked file in `folder`, ends with its process.
     """
     if _claims:
         return _claims[0][0]

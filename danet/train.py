@@ -293,7 +293,7 @@ def train_here(
     """
     rank, processes = place()
     source, settings = find_dataset(dataset), run.train
-    device = pick_device(max(1, threads // processes), rank)
+    device = pick_device(max(1, threads // processes), rank if processes > 1 else None)
     log.info("%s/%s %s seed %d on %s, %d threads", dataset, protocol, method, seed, device, torch.get_num_threads())
     parts = pd.read_parquet(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))

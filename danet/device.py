@@ -24,7 +24,9 @@ def pick_device(threads: int | None = None, index: int | None = None) -> torch.d
     keep_freed_memory()
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", claim(torch.cuda.device_count(), Path(tempfile.gettempdir())) if index is None else index)
+    if index is None:
+        index = claim(torch.cuda.device_count(), Path(tempfile.gettempdir()))
+    return torch.device("cuda", index)
 
 
 def claim(gpus: int, folder: Path) -> int:

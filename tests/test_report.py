@@ -360,6 +360,20 @@ def test_files_that_contradict_each_other_are_refused(tmp_path, changes, message
         read_groups([make_run(tmp_path / "results", **changes)], [])
 
 
+def test_every_table_of_the_page_lies_beside_it_in_markdown_too(tmp_path):
+    render([make_run(tmp_path / "results")], [make_preparation(tmp_path / "results")], PUBLISHED, tmp_path / "report")
+    html = (tmp_path / "report/index.html").read_text()
+    linked = re.findall(r'href="(tables/[^"]+\.(?:csv|md))"', html)
+    assert len([path for path in linked if path.endswith(".md")]) == html.count("<table")
+    assert all((tmp_path / "report" / path).exists() for path in linked)
+    lines = (tmp_path / "report/tables/demo--cross_view--per-action.md").read_text().splitlines()
+    assert lines[2].startswith("| Action | Samples | Top-1 %")
+    assert lines[3].startswith("|---|---:|---:|")
+    assert len(lines) == 4 + len(ACTIONS)
+    assert r"\<script\>" in lines[5], "what a name holds stays text"
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[2:]} == {lines[2].count("|")}
+
+
 def test_robustness_is_what_is_lost_against_the_same_samples(tmp_path):
     runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
     render(runs, [], PUBLISHED, tmp_path / "report")

@@ -1,4 +1,4 @@
-"""Folders of runs and of prepared data in; index.html, tables/*.csv and figures/*.svg out."""
+"""Folders of runs and of prepared data in; index.html, tables/*.csv, tables/*.md and figures/*.svg out."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,5 +1,6 @@
 """A table in, what a reader sees of it out: captions, headings, and cells as text beside the value that sorts them."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,11 @@ class Table:
     note: str
     total: tuple[str, ...]
     simulated: bool
+
+    @property
+    def markdown(self) -> str:
+        """The path of what the page shows of the table, in Markdown."""
+        return f"{self.csv.removesuffix('.csv')}.md"
 
 
 def duration(seconds: float) -> str:
@@ -116,6 +122,21 @@ def present(
     total = tuple(f"{int(frame[column.key].sum()):,}" if column.key in totals else "" for column in columns)
     total = total if totals and len(frame) else ()
     return Table(caption, columns, tuple(rows), csv, note, total, bool(len(frame) and frame["simulated"].all()))
+
+
+def as_markdown(table: Table) -> str:
+    """What the page shows of a table, in GitHub's Markdown: numbers flush right, the marked row in bold."""
+
+    def line(texts: Sequence[str], bold: bool = False) -> str:
+        cells = [re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split())) for text in texts]
+        return "| " + " | ".join(f"**{cell}**" if bold and cell else cell for cell in cells) + " |"
+
+    lines = [f"**{table.caption}**", "", line([column.heading for column in table.columns])]
+    lines.append("|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|")
+    lines += [line([cell.text for cell in row.cells], row.mark) for row in table.rows]
+    if table.total:
+        lines.append(line(["Total", *table.total[1:]], bold=True))
+    return "\n".join([*lines, *(["", table.note] if table.note else [])]) + "\n"
 
 
 def _cell(column: Column, record: dict) -> Cell:

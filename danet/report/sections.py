@@ -5,6 +5,7 @@ Each function also adds the files that lie beside the page (path below its folde
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -14,7 +15,7 @@ from danet.datasets.catalogue import DATASETS
 from danet.report import attention, dropped, figures, tables
 from danet.report.collect import Group, Metrics, Preparation, Run
 from danet.report.drawing import inlined, width_pixels
-from danet.report.present import Column, Table, present
+from danet.report.present import Column, Table, as_markdown, present
 
 Files = dict[str, str]
 
@@ -151,28 +152,35 @@ def keep(files: Files, name: str, frame: pd.DataFrame) -> str:
     return path
 
 
+def show(files: Files, name: str, frame: pd.DataFrame, columns: Sequence[Column], **options: Any) -> Table:
+    """Adds a table as a CSV and a Markdown file, and returns it for the page; `options` as those of `present`."""
+    whole = frame.drop(columns=options["mark"]) if options.get("mark") else frame
+    table = present(frame, columns, csv=keep(files, name, whole), **options)
+    files[table.markdown] = as_markdown(table)
+    return table
+
+
 def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> dict:
     """Accuracy of real and of simulated protocols, apart, and the real ones among the published figures."""
     table = tables.accuracy(groups)
-    csv = keep(files, "accuracy", table)
+    keep(files, "accuracy", table)
     section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": [], "fused_views": None}
     fused = tables.fused_views(groups)
     if len(fused):
-        path = keep(files, "fused-views", fused)
-        section["fused_views"] = present(fused, FUSED_VIEWS, caption="Several cameras at once", csv=path)
+        section["fused_views"] = show(files, "fused-views", fused, FUSED_VIEWS, caption="Several cameras at once")
     for kind, caption in (
         ("real", "Real recordings"),
         ("simulated", "SIMULATED recordings - not a result about people"),
     ):
         own = table[table["simulated"] == (kind == "simulated")] if len(table) else table
         if len(own):
-            section[kind] = present(own, ACCURACY, caption=caption, csv=csv)
+            section[kind] = show(files, f"accuracy-{kind}", own, ACCURACY, caption=caption)
     for group in groups:
         frame = tables.compared(group, published)
         if len(frame):
             frame = frame.assign(ours=frame["year"].isna())
-            csv = keep(files, f"{group.slug}--published", frame.drop(columns="ours"))
-            section["compared"].append(present(frame, COMPARED, caption=group.title, csv=csv, mark="ours"))
+            name = f"{group.slug}--published"
+            section["compared"].append(show(files, name, frame, COMPARED, caption=group.title, mark="ours"))
         elif not group.simulated:
             section["without_figures"].append(group.title)
     return section
@@ -183,9 +191,8 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
     frame = tables.ablation(runs, {name: dataset.title for name, dataset in DATASETS.items()})
     if not len(frame):
         return None
-    csv = keep(files, "ablation", frame)
     whole = frame.assign(complete=frame["method"] == COMPLETE)
-    return present(whole, ABLATION, caption="Ablation", csv=csv, mark="complete")
+    return show(files, "ablation", whole, ABLATION, caption="Ablation", mark="complete")
 
 
 def group_section(group: Group, files: Files) -> dict:
@@ -199,25 +206,24 @@ def group_section(group: Group, files: Files) -> dict:
         frame = tables.by_factor(group, factor)
         if frame is None:
             continue
-        csv = keep(files, f"{group.slug}--by-{factor}", frame)
         columns = (Column(factor, factor.capitalize(), "text" if factor == "view" else "number"), SAMPLES, TOP1_BAR)
-        by_factor[factor] = present(frame, columns, caption=f"Accuracy by {factor}", csv=csv)
+        name = f"{group.slug}--by-{factor}"
+        by_factor[factor] = show(files, name, frame, columns, caption=f"Accuracy by {factor}")
         if factor == "view" and len(frame) > 1:
-            drawn["by-view"] = (figures.by_view(group, frame), csv)
+            drawn["by-view"] = (figures.by_view(group, frame), by_factor[factor].csv)
     turned = tables.turned(group)
     if turned is not None:
         drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
     worse = tables.robustness(group)
     robust = None
     if worse is not None:
-        csv = keep(files, f"{group.slug}--robustness", worse)
-        drawn["robustness"] = (figures.robustness(group, worse), csv)
-        robust = present(worse, ROBUSTNESS, caption="Accuracy on recordings made worse", csv=csv)
+        caption = "Accuracy on recordings made worse"
+        robust = show(files, f"{group.slug}--robustness", worse, ROBUSTNESS, caption=caption)
+        drawn["robustness"] = (figures.robustness(group, worse), robust.csv)
     pairs = tables.confused(group)
-    csv = keep(files, f"{group.slug}--confused-pairs", pairs)
-    confused = present(pairs, CONFUSED, caption="Most confused pairs", csv=csv, most=MOST_PAIRS)
+    name = f"{group.slug}--confused-pairs"
+    confused = show(files, name, pairs, CONFUSED, caption="Most confused pairs", most=MOST_PAIRS)
     actions = tables.per_action(group)
-    csv = keep(files, f"{group.slug}--per-action", actions)
     return {
         "id": group.slug,
         "title": group.title,
@@ -232,7 +238,7 @@ def group_section(group: Group, files: Files) -> dict:
         "validated": all(run.metrics.validation_top1 is not None for run in group.runs),
         "small": [figure(group, name, *drawn[name], files) for name in drawn],
         "confusion": figure(group, "confusion", figures.confusion(group), confusion, files),
-        "per_action": present(actions, PER_ACTION, caption="Accuracy by action", csv=csv),
+        "per_action": show(files, f"{group.slug}--per-action", actions, PER_ACTION, caption="Accuracy by action"),
         "confused": confused,
         "by_factor": by_factor,
         "robustness": robust,
@@ -247,8 +253,8 @@ def attention_section(group: Group, files: Files) -> dict:
     frame = attention.agreement(group, found)
     agreed = None
     if len(frame):
-        csv = keep(files, f"{group.slug}--attention-agreement", frame)
-        agreed = present(frame, AGREEMENT, caption="Agreement of attention between views", csv=csv)
+        caption = "Agreement of attention between views"
+        agreed = show(files, f"{group.slug}--attention-agreement", frame, AGREEMENT, caption=caption)
     csv = keep(files, f"{group.slug}--attention", attention.shares(group, first))
     performances = []
     for shown in first.shown:
@@ -275,20 +281,19 @@ def preparation_section(preparation: Preparation, files: Files) -> dict:
     """What was set aside and dropped from one data set."""
     name = preparation.dataset
     counts = dropped.reasons(preparation)
-    csv = keep(files, f"{name}--set-aside-reasons", counts)
     columns = (Column("reason", "Reason"), Column("recordings", "Recordings", "integer"))
-    reasons = present(counts, columns, caption="Set aside, by reason", csv=csv, totals=("recordings",))
+    caption = "Set aside, by reason"
+    reasons = show(files, f"{name}--set-aside-reasons", counts, columns, caption=caption, totals=("recordings",))
     aside = dropped.set_aside(preparation)
-    csv = keep(files, f"{name}--set-aside", aside)
-    listed = present(aside, SET_ASIDE, caption="Recordings set aside", csv=csv, most=MOST_SET_ASIDE)
+    caption = "Recordings set aside"
+    listed = show(files, f"{name}--set-aside", aside, SET_ASIDE, caption=caption, most=MOST_SET_ASIDE)
     audit = dropped.audit(preparation)
-    csv = keep(files, f"{name}--audit-by-action", audit)
     counted = [column.key for column in AUDIT if column.kind == "integer" and column.key != "people"]
-    totals: Table = present(audit, AUDIT, caption="Bodies kept and dropped, by action", csv=csv, totals=counted)
+    caption = "Bodies kept and dropped, by action"
+    totals = show(files, f"{name}--audit-by-action", audit, AUDIT, caption=caption, totals=counted)
     odd = dropped.unexpected(preparation)
-    csv = keep(files, f"{name}--unexpected-actors", odd)
     caption = "Samples with more or fewer actors than their action has people"
-    unexpected = present(odd, UNEXPECTED, caption=caption, csv=csv, most=MOST_SET_ASIDE)
+    unexpected = show(files, f"{name}--unexpected-actors", odd, UNEXPECTED, caption=caption, most=MOST_SET_ASIDE)
     return {
         "id": f"{name}--preparation",
         "title": preparation.title,
@@ -306,9 +311,9 @@ def preparation_section(preparation: Preparation, files: Files) -> dict:
 def reproduce(groups: Sequence[Group], files: Files) -> dict:
     """The table of all runs, and for each what it takes to run it again."""
     table = tables.runs(groups)
-    csv = keep(files, "runs", table)
+    shown = show(files, "runs", table, RUNS, caption="All runs") if len(table) else None
     runs = [_again(group, run) for group in groups for run in group.runs]
-    return {"table": present(table, RUNS, caption="All runs", csv=csv) if len(table) else None, "runs": runs}
+    return {"table": shown, "runs": runs}
 
 
 def _again(group: Group, run: Run) -> dict:

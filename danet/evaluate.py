@@ -29,6 +29,7 @@ from danet.stress import STRESSES, swap_people
 EVALUATION_BATCH = 64
 TURNS = range(-180, 181, 15)  # degrees about the vertical
 STRESSED_SAMPLES = 512
+CALIBRATION_BINS = 15
 log = logging.getLogger(__name__)
 
 
@@ -119,6 +120,26 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
+def calibration(scores: np.ndarray, labels: np.ndarray) -> dict:
+    """How well the highest score of each sample says how often it is right; scores (B, actions), labels (B,).
+
+    `error` is the expected calibration error over CALIBRATION_BINS bins of equal width (Guo et al., ICML 2017); `bins`
+    are those that hold samples: how many, their mean score, and the share that is right.
+    """
+    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = [
+        {
+            "samples": int((place == index).sum()),
+            "confidence": float(confidence[place == index].mean()),
+            "accuracy": float(right[place == index].mean()),
+        }
+        for index in np.unique(place)
+    ]
+    error = sum(each["samples"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(labels)
+    return {"error": error, "bins": bins}
+
+
 def stressed_accuracies(model: DANet, centred: Path, names: set[str], clips: Clips, device: torch.device) -> dict:
     """Top-1 accuracy on recordings that are changed before anything else is done to them.
 
@@ -200,6 +221,7 @@ def evaluate(
         "top1": top_k(chances, labels, 1),
         "top5": top_k(chances, labels, 5),
         "samples": len(labels),
+        "calibration": calibration(chances, labels),
         "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -36,6 +37,8 @@ def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validati
     metrics["turned"] = {"samples": 8, "degrees": [-180, 0, 180], "top1": [0.25, 0.5, 0.25 + seed / 4]}
     worse = {"what": "jitter", "level": 2, "unit": "cm", "samples": 8, "plain": 0.5, "top1": 0.25 + seed / 8}
     metrics["worse"] = [worse]
+    bins = [{"samples": 3, "confidence": 0.5, "accuracy": 1}, {"samples": 5, "confidence": 0.9, "accuracy": 0.7}]
+    metrics["calibration"] = {"error": 0.3125, "bins": bins}
     about = {"title": DATASETS[dataset].title, "settings": {"train": {"epochs": 3}}, "versions": {"torch": "2.0"}}
     about |= {"git": {"commit": "abc123", "dirty": False}, "code": {"train": "ff"}, "data_hash": "d0d0"}
     about |= {"counts": {"train": 5, "validation": 2, "test": 8}, "actions": ACTIONS, "layout": "kinect_v2_25"}
@@ -147,6 +150,7 @@ def test_mean_and_deviation_over_seeds(report):
     assert row["top1_deviation_percent"] == pytest.approx(statistics.stdev(TOP1.values()))
     assert row["epoch_chosen_by"] == "validation"
     shown = f"{statistics.mean(TOP1.values()):.1f} ± {statistics.stdev(TOP1.values()):.1f}"
+    shown += f" [{row['top1_low_percent']:.1f}, {row['top1_high_percent']:.1f}]"
     cells = [
         row for row in Reader((report / "index.html").read_text()).rows if row[:2] == ["Simulated demo", "cross_view"]
     ]
@@ -358,6 +362,20 @@ def test_missing_preparation_file_is_named(tmp_path, name):
 def test_files_that_contradict_each_other_are_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         read_groups([make_run(tmp_path / "results", **changes)], [])
+
+
+def test_intervals_hold_the_mean_and_narrow_with_more_samples(tmp_path):
+    groups = read_groups([make_run(tmp_path / "results", seed=seed) for seed in (0, 1, 2)], [])
+    row = tables.accuracy(groups).iloc[0]
+    assert row["top1_low_percent"] < row["top1_mean_percent"] < row["top1_high_percent"]
+    assert row["calibration_error_points"] == 31.25
+    by_action = tables.per_action(groups[0])
+    assert by_action["top1_low_percent"].tolist()[0] <= by_action["top1_mean_percent"].tolist()[0]
+    shares = np.tile([0.0, 1.0, 1.0, 1.0], 100)
+    low, high = tables.interval(shares)
+    deviation = 100 * np.sqrt(0.75 * 0.25 / 400)
+    assert (high - low) / 2 == pytest.approx(1.96 * deviation, rel=0.15)
+    assert tables.interval(shares) == (low, high)
 
 
 def test_every_table_of_the_page_lies_beside_it_in_markdown_too(tmp_path):

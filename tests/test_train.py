@@ -16,7 +16,7 @@ from danet.config import Run, check
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
 from danet.errors import UserError
-from danet.evaluate import evaluate, top_k
+from danet.evaluate import calibration, evaluate, top_k
 from danet.files import read_json
 from danet.model.weights import read_tensors
 from danet.prepare.split import copies_of_training, refuse_leaks, split
@@ -258,3 +258,11 @@ def test_scores():
     chances = np.array([[0.1, 0.2, 0.7], [1.0, 0.0, 0.0]])
     assert top_k(chances, np.array([1, 1]), 1) == 0
     assert top_k(chances, np.array([1, 1]), 2) == 1
+
+
+def test_calibration_is_the_mean_distance_of_score_and_share_right():
+    scores = np.array([[0.9, 0.1], [0.91, 0.09], [0.88, 0.12], [0.4, 0.6]])
+    found = calibration(scores, np.array([0, 0, 1, 1]))
+    assert [each["samples"] for each in found["bins"]] == [1, 3]
+    assert found["bins"][1] == pytest.approx({"samples": 3, "confidence": 0.8966667, "accuracy": 2 / 3})
+    assert found["error"] == pytest.approx((0.4 + 3 * (0.8966667 - 2 / 3)) / 4)

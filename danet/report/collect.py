@@ -60,6 +60,21 @@ class Worse(FilePart):
     top1: float = Field(ge=0, le=1)
 
 
+class Bin(FilePart):
+    """The test samples whose highest score lies in one stretch: their mean score and the share that is right."""
+
+    samples: int = Field(ge=1)
+    confidence: float = Field(ge=0, le=1.0001)
+    accuracy: float = Field(ge=0, le=1)
+
+
+class Calibration(FilePart):
+    """How well the scores say how often they are right."""
+
+    error: float = Field(ge=0, le=1.0001)
+    bins: tuple[Bin, ...] = Field(min_length=1)
+
+
 class FusedViews(FilePart):
     """Accuracy on performances that several cameras saw at one time, fused and camera by camera."""
 
@@ -88,6 +103,7 @@ class Metrics(FilePart):
     top1_without_copies: float | None = None
     turned: Turned | None = None
     worse: tuple[Worse, ...] = ()
+    calibration: Calibration | None = None
     fused_views: FusedViews | None = None
 
     @field_validator("dataset", "protocol", "method")

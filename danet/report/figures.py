@@ -142,3 +142,17 @@ def robustness(group: Group, table: pd.DataFrame) -> str:
         axes.grid(axis="x")
         axes.set_title(heading(group, f"Recordings made worse, n = {len(group.runs)}", 48), pad=10)
         return to_svg(figure, f"{group.slug}--robustness")
+
+
+def calibration(group: Group, table: pd.DataFrame) -> str:
+    """Accuracy against confidence, one line per seed: on the diagonal the network knows how often it is right."""
+    with style():
+        figure = Figure(figsize=(3.6, 3.4))
+        axes = figure.add_subplot()
+        axes.plot([0, 100], [0, 100], color=INK, alpha=0.4, linewidth=0.8, dashes=(4, 2))
+        for _, run in table.groupby("seed"):
+            axes.plot(100 * run["confidence"], 100 * run["accuracy"], ".-", color=BLUE, linewidth=1, alpha=0.8)
+        axes.set(xlabel="confidence, %", ylabel="top-1 accuracy, %", xlim=(0, 102), ylim=(0, 102), aspect="equal")
+        axes.grid()
+        axes.set_title(heading(group, f"Calibration, n = {len(group.runs)}", 40), pad=10)
+        return to_svg(figure, f"{group.slug}--calibration")

@@ -12,12 +12,16 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a page's table. `kind` is a key of KINDS; `deviation` names the column shown behind "±"."""
+    """One column of a page's table.
+
+    `kind` is a key of KINDS; `deviation` names the column shown behind "±", `interval` those shown in brackets.
+    """
 
     key: str
     heading: str
     kind: str = "text"
     deviation: str = ""
+    interval: tuple[str, str] | None = None
     bar: bool = False
 
     @property
@@ -146,5 +150,7 @@ def _cell(column: Column, record: dict) -> Cell:
     text = KINDS[column.kind](value)
     if column.deviation and not pd.isna(record[column.deviation]):
         text += f" ± {record[column.deviation]:.1f}"
+    if column.interval and not pd.isna(record[column.interval[0]]):
+        text += " [{:.1f}, {:.1f}]".format(*(record[end] for end in column.interval))
     bar = min(max(float(value) / 100, 0.0), 1.0) if column.bar else None
     return Cell(text, repr(float(value)) if column.numeric else text, bar)

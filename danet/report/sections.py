@@ -5,6 +5,7 @@ Each function also adds the files that lie beside the page (path below its folde
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -24,19 +25,21 @@ MOST_SET_ASIDE = 200
 MOST_PAIRS = 25
 DATASET = Column("title", "Data set")
 PROTOCOL = Column("protocol", "Protocol", "code")
+INTERVAL = ("top1_low_percent", "top1_high_percent")
 TOP1 = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent")
 TOP1_BAR = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent", bar=True)
 SAMPLES = Column("samples", "Samples", "integer")
 ACCURACY = (
     DATASET,
     PROTOCOL,
-    TOP1,
+    replace(TOP1, interval=INTERVAL),
     Column("top5_mean_percent", "Top-5 %", "percent", deviation="top5_deviation_percent"),
     Column("seeds", "n (seeds)", "integer"),
     SAMPLES,
     Column("parameters", "Parameters", "integer"),
     Column("seconds_mean", "Training time", "seconds"),
     Column("validation_top1_mean_percent", "Validation top-1 %", "percent"),
+    Column("calibration_error_points", "Calibration error", "percent"),
     Column("epoch_chosen_by", "Epoch chosen by"),
 )
 COMPARED = (
@@ -88,7 +91,7 @@ ROBUSTNESS = (
 PER_ACTION = (
     Column("action", "Action"),
     SAMPLES,
-    TOP1_BAR,
+    replace(TOP1_BAR, interval=INTERVAL),
     Column("most_taken_for", "Mostly taken for"),
     Column("taken_for_percent", "% of its samples", "percent"),
 )
@@ -220,6 +223,10 @@ def group_section(group: Group, files: Files) -> dict:
         caption = "Accuracy on recordings made worse"
         robust = show(files, f"{group.slug}--robustness", worse, ROBUSTNESS, caption=caption)
         drawn["robustness"] = (figures.robustness(group, worse), robust.csv)
+    calibrated = tables.calibration(group)
+    if calibrated is not None:
+        csv = keep(files, f"{group.slug}--calibration", calibrated)
+        drawn["calibration"] = (figures.calibration(group, calibrated), csv)
     pairs = tables.confused(group)
     name = f"{group.slug}--confused-pairs"
     confused = show(files, name, pairs, CONFUSED, caption="Most confused pairs", most=MOST_PAIRS)

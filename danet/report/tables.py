@@ -14,6 +14,7 @@ from danet.errors import UserError
 from danet.report.collect import HISTORY, VALIDATION, Group, Metrics
 
 FACTORS = ("view", "subject", "setup")
+RESAMPLES = 1000
 SHARES = ("train_top1", "validation_top1")
 
 
@@ -50,7 +51,16 @@ def runs(groups: Sequence[Group]) -> pd.DataFrame:
 
 def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
     """One row per protocol, mean and deviation over its seeds; then one for the folds of a protocol taken together."""
-    rows: list[dict | None] = [_over_seeds(runs([group])) for group in groups]
+    rows: list[dict | None] = []
+    for group in groups:
+        low, high = interval(share_right(group).to_numpy())
+        errors = [100 * run.metrics.calibration.error for run in group.runs if run.metrics.calibration is not None]
+        row = {
+            "top1_low_percent": low,
+            "top1_high_percent": high,
+            "calibration_error_points": np.mean(errors or np.nan),
+        }
+        rows.append(_over_seeds(runs([group])) | row)
     families: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         family, _, fold = group.protocol.partition("/")
@@ -63,6 +73,24 @@ def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
         if len(table)
         else table
     )
+
+
+def share_right(group: Group) -> pd.Series:
+    """The share of seeds in which each test sample got its label, by name and segment."""
+    keyed = [run.samples.set_index(["name", "segment"]) for run in group.runs]
+    return pd.concat([samples["label"] == samples["prediction"] for samples in keyed], axis=1).mean(axis=1)
+
+
+def interval(shares: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean of `shares` (N,), in percent: the same each time.
+
+    Efron, Annals of Statistics 1979. Samples are drawn one by one, so that people who are each seen many times make
+    the true uncertainty larger than it says.
+    """
+    rng = np.random.default_rng(0)
+    means = [shares[rng.integers(len(shares), size=len(shares))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return 100 * float(low), 100 * float(high)
 
 
 def _over_seeds(own: pd.DataFrame) -> dict:
@@ -222,6 +250,11 @@ def per_action(group: Group) -> pd.DataFrame:
     mistaken = confused(group).drop_duplicates("label")[["label", "predicted_action", "share_percent"]]
     mistaken = mistaken.rename(columns={"predicted_action": "most_taken_for", "share_percent": "taken_for_percent"})
     table = table.merge(mistaken, "left", on="label")
+    shares = share_right(group)
+    labels_of = group.runs[0].samples.set_index(["name", "segment"])["label"].reindex(shares.index)
+    ends = {label: interval(own.to_numpy()) for label, own in shares.groupby(labels_of)}
+    for place, end in enumerate(("low", "high")):
+        table[f"top1_{end}_percent"] = [ends.get(label, (np.nan, np.nan))[place] for label in table["label"]]
     return table.assign(samples=table["samples"].fillna(0).astype(int), simulated=group.simulated)
 
 
@@ -312,3 +345,14 @@ def robustness(group: Group) -> pd.DataFrame | None:
             "simulated": group.simulated,
         }
     ).reset_index()
+
+
+def calibration(group: Group) -> pd.DataFrame | None:
+    """One row per seed and bin of confidence: samples in it, their mean confidence, their accuracy; None if unknown."""
+    rows = [
+        {"seed": run.metrics.seed} | bin_.model_dump()
+        for run in group.runs
+        if run.metrics.calibration is not None
+        for bin_ in run.metrics.calibration.bins
+    ]
+    return pd.DataFrame(rows).assign(simulated=group.simulated) if rows else None

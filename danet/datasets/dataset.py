@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from danet.errors import UserError
 from danet.recording import Bodies
@@ -83,9 +84,9 @@ class Dataset:
             raise UserError(f"{self.name}: wanted one of the protocols {', '.join(self.protocols)}, found '{name}'")
         return self.protocols[name]
 
-    def describe(self) -> dict[str, str | bool]:
+    def describe(self) -> dict[str, Any]:
         """What a file of its recordings says of itself."""
-        return {"dataset": self.name, "layout": self.layout.name, "simulated": self.simulated}
+        return {"dataset": self.name, "layout": self.layout.described, "simulated": self.simulated}
 
     @property
     def protocol_names(self) -> list[str]:

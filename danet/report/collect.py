@@ -108,7 +108,7 @@ class About(_File):
     data_hash: str
     counts: dict[str, int]
     actions: tuple[Annotated[str, AfterValidator(printable)], ...] = Field(min_length=1)
-    layout: str
+    layout: str | dict
     device: str
 
 

@@ -273,7 +273,7 @@ def _again(group: Group, run: Run) -> dict:
         "Seed": str(metrics.seed),
         "Data hash": about.data_hash,
         "Device": about.device,
-        "Layout": about.layout,
+        "Layout": about.layout if isinstance(about.layout, str) else about.layout["name"],
         "Samples": ", ".join(f"{part} {count:,}" for part, count in about.counts.items()),
         "Versions": ", ".join(f"{name} {version}" for name, version in sorted(about.versions.items())),
     }

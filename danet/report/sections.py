@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from danet.config import COMPLETE
-from danet.datasets.catalogue import DATASETS
+from danet.datasets.catalogue import known_datasets
 from danet.report import dropped, figures, tables
 from danet.report.collect import Group, Metrics, Preparation, Run
 from danet.report.drawing import inlined, width_pixels
@@ -164,7 +164,7 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
 
 def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
     """What each piece of the network is worth; None when no ablation was asked for."""
-    frame = tables.ablation(runs, {name: dataset.title for name, dataset in DATASETS.items()})
+    frame = tables.ablation(runs, {name: dataset.title for name, dataset in known_datasets().items()})
     if not len(frame):
         return None
     csv = keep(files, "ablation", frame)
@@ -174,7 +174,8 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
 
 def group_section(group: Group, files: Files) -> dict:
     """Figures and tables of one protocol."""
-    about = DATASETS[group.dataset].protocols.get(group.protocol) if group.dataset in DATASETS else None
+    known = known_datasets()
+    about = known[group.dataset].protocols.get(group.protocol) if group.dataset in known else None
     confusion = keep(files, f"{group.slug}--confusion", tables.confusion(group))
     curves = keep(files, f"{group.slug}--curves", tables.curves(group))
     drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from danet import layouts
 from danet.config import Settings, check
 from danet.errors import UserError
 
@@ -178,5 +179,5 @@ def find_layout(described: str | dict[str, Any]) -> Layout:
 
 
 SHIPPED = ("kinect_v2_25", "kinect_v1_20", "coco_17", "mediapipe_33")
-LAYOUTS = {name: read_layout(Path(str(files("danet.layouts")), f"{name}.yaml")) for name in SHIPPED}
+LAYOUTS = {name: read_layout(Path(str(files(layouts)), f"{name}.yaml")) for name in SHIPPED}
 KINECT_V2, KINECT_V1 = LAYOUTS["kinect_v2_25"], LAYOUTS["kinect_v1_20"]

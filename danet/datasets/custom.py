@@ -1,4 +1,4 @@
-"""Own data: recordings that a table, `samples.csv`, lists with what they show; `layout.yaml` beside it names the joints.
+"""Own data: recordings that a table, `samples.csv`, lists with what they show; `layout.yaml` beside it, the joints.
 
 Every process that asks for the data set reads its table. In which folder it lies is said by an environment variable,
 which the processes that a process starts take over.
@@ -54,19 +54,23 @@ def own_folder() -> Path:
 
 def own_data() -> Dataset:
     """The data set that the table describes. Errors: UserError that names file, line, column, wanted and found."""
-    table, layout = own_folder() / TABLE, own_folder() / LAYOUT
+    folder = own_folder()
+    if not (folder / TABLE).is_file():
+        raise UserError(f"{folder / TABLE}: wanted a table of columns {', '.join(REQUIRED)}, found no such file")
+    files = (file for file in (folder / TABLE, folder / LAYOUT) if file.exists())
+    return _make(folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=1)
+def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
+    table, own_layout = folder / TABLE, folder / LAYOUT
     try:
         content = table.read_bytes()
+        layout_content = own_layout.read_bytes() if own_layout.exists() else b""
     except OSError as error:
-        columns = ", ".join(REQUIRED)
-        raise UserError(f"{table}: wanted a table of columns {columns}, found: {error.strerror}") from None
-    return _make(table, content, layout, layout.read_bytes() if layout.is_file() else None)
-
-
-@lru_cache(maxsize=2)
-def _make(table: Path, content: bytes, layout_file: Path, layout_content: bytes | None) -> Dataset:
+        raise UserError(f"{folder}: wanted to read {TABLE} and {LAYOUT}, found: {error.strerror}") from None
     rows = read_table(table, content)
-    layout = _layout_by_size(table, rows) if layout_content is None else read_layout(layout_file)
+    layout = read_layout(own_layout) if own_layout.exists() else _layout_by_size(table, rows)
     samples = _samples(table, rows)
     part_of = dict(zip(samples, (row.part for row in rows), strict=True))
     protocols = {}
@@ -106,7 +110,7 @@ def _make(table: Path, content: bytes, layout_file: Path, layout_content: bytes 
         samples=len(rows),
         synchronous=False,
         files=files,
-        revision=hashlib.blake2b(content + b"\0" + (layout_content or b""), digest_size=16).hexdigest(),
+        revision=hashlib.blake2b(content + b"\0" + layout_content, digest_size=16).hexdigest(),
     )
 
 

@@ -51,9 +51,9 @@ class Dataset:
     same as another. `siblings` gives the names of all samples that must be there when one is, in a data set without
     holes. `left_out` names the samples that the authors advise to leave out. `folders` lie below the data folder; all
     must be there, and files are found in them at any depth; or `files` gives each sample's name and path, and raises
-    UserError for one that is not there. `revision` is a hash of what defines the data set beside the code. A protocol of several folds has one entry a fold,
-    "cross_view_1/front". With `keeps_copies`, known copies stay, because every published
-    figure counts them. The recordings of one performance are `synchronous` where all cameras ran at one time.
+    UserError for one that is not there. `revision` is a hash of what defines the data set beside the code. A protocol
+    of several folds has one entry a fold, "cross_view_1/front". With `keeps_copies`, known copies stay, because every
+    published figure counts them. The recordings of one performance are `synchronous` where all cameras ran at one time.
     """
 
     name: str

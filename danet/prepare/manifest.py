@@ -67,7 +67,7 @@ def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:
 
 
 def raw_files(dataset: Dataset, folders: Sequence[Path]) -> list[Found]:
-    """A data set's files: those that it lists, each under its sample's name, or else all of its kinds in the folders."""
+    """The files that a data set lists, each under its sample's name; or else all of its kinds in the folders."""
     if dataset.files is None:
         return find_files(folders, dataset.suffixes)
     listed = ((name + os.path.splitext(path)[1], path, Path(path)) for name, path in dataset.files())

@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 
 def read_recording(read: Reader, name: str, path: str) -> Bodies:
-    """Reads one raw file with a data set's reader. Errors: BadRecording, also when it cannot be opened, shows nobody or somebody too far out."""
+    """Reads one raw file with a data set's reader.
+
+    Errors: BadRecording, also when it cannot be opened, shows nobody or somebody too far out.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
             raise BadRecording(path, "a readable file", "a folder, a pipe or a device")

@@ -1,6 +1,7 @@
 """Readers of raw files by what their names end in, for any joint layout; NumPy's `.npy` is read here."""
 
 import io
+from tokenize import TokenError
 
 import numpy as np
 
@@ -24,11 +25,11 @@ def read_npy(name: str, path: str, content: bytes) -> Bodies:
     stream = io.BytesIO(content)
     try:
         shape, by_column, kind = HEADERS[np.lib.format.read_magic(stream)](stream)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError, SyntaxError, TokenError) as error:
         raise BadRecording(path, "a NumPy file of version 1 or 2", str(error)[:80]) from None
     if kind.kind != "f":
         raise BadRecording(path, "an array of floats", f"one of {kind}")
-    if len(shape) not in (3, 4) or shape[-1] != 3 or 0 in shape:
+    if len(shape) not in (3, 4) or shape[-1] != 3 or min(shape) < 1:
         raise BadRecording(path, "an array of shape (T, V, 3) or (M, T, V, 3)", f"{shape}")
     if len(content) - stream.tell() != (size := int(np.prod(shape, dtype=object)) * kind.itemsize):
         raise BadRecording(path, f"{size} bytes of numbers", f"{len(content) - stream.tell()}")

@@ -12,7 +12,7 @@ import typer
 
 from danet.config import Prepare, Split, check, read_config
 from danet.datasets.catalogue import find_dataset
-from danet.datasets.custom import use_folder
+from danet.datasets.custom import CUSTOM, use_folder
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.files import written_whole
@@ -142,8 +142,10 @@ def estimate_command(
     from danet.cost import as_text, estimate
 
     dataset, _, protocol = run.partition("/")
+    settings = read_config(config)
+    use_folder(Path(settings.data) / CUSTOM)
     find_dataset(dataset).folds(protocol)
-    found = estimate(read_config(config), dataset, protocol, int(memory * (1 << 30)), Path("results"), threads)
+    found = estimate(settings, dataset, protocol, int(memory * (1 << 30)), Path("results"), threads)
     print(json.dumps(found) if as_json else as_text(found))
 
 

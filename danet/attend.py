@@ -22,7 +22,7 @@ from danet.files import write_text, written_whole
 from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.recording import Sequence
-from danet.skeleton import LAYOUTS
+from danet.skeleton import find_layout
 from danet.store import open_records
 
 SHOWN = 3  # performances that are drawn when none is asked for
@@ -50,7 +50,7 @@ def attend(
     model, about = load_model(weights)
     device = pick_device(threads)
     model = model.to(device)
-    dataset, layout = find_dataset(about["dataset"]), LAYOUTS[about["layout"]]
+    dataset, layout = find_dataset(about["dataset"]), find_layout(about["layout"])
     clips = Clips.model_validate(about["clips"] | {"windows": 1})
     parts = pd.read_parquet(split).set_index("name")["part"].to_dict()
     with open_records(centred, "centred") as records:
@@ -105,7 +105,7 @@ def attend(
         "joints": map_agreement(joint_map, place, pairs, dataset),
         "moments": map_agreement(moment_map, place, pairs, dataset) if dataset.synchronous else None,
     }
-    found_out = {"layout": layout.name, "tokens": tokens, "agreement": agreement, "shown": drawn}
+    found_out = {"layout": layout.described, "tokens": tokens, "agreement": agreement, "shown": drawn}
     write_text(shown, json.dumps(found_out, allow_nan=False, ensure_ascii=False) + "\n")
 
 

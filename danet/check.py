@@ -82,7 +82,7 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
 def _look(dataset: str, item: tuple[str, str]) -> int | BadRecording:
     """The hash of a recording's joints, or what is wrong with it; runs in any process."""
     try:
-        return read_recording(find_dataset(dataset), *item).content
+        return read_recording(find_dataset(dataset).read, *item).content
     except BadRecording as problem:
         return problem
 

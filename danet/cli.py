@@ -12,6 +12,8 @@ import typer
 
 from danet.config import Prepare, Split, check, read_config
 from danet.datasets.catalogue import find_dataset
+from danet.datasets.custom import CUSTOM, use_folder
+from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.files import written_whole
 
@@ -24,7 +26,7 @@ app = typer.Typer(
 )
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-DatasetName = Annotated[str, typer.Argument(help="ntu60, ntu120, uestc, nw_ucla or demo.")]
+DatasetName = Annotated[str, typer.Argument(help="ntu60, ntu120, uestc, nw_ucla, demo or custom.")]
 
 
 @app.command("prepare")
@@ -46,7 +48,7 @@ def prepare_command(
     from danet.prepare.chain import prepare
 
     settings = check(Prepare, {"timing": timing, "strict": strict, "drop_copies": not keep_copies}, "prepare")
-    print(json.dumps(prepare(find_dataset(dataset), raw, out, settings=settings, jobs=jobs)))
+    print(json.dumps(prepare(_dataset_in(raw, dataset), raw, out, settings=settings, jobs=jobs)))
 
 
 @app.command("check")
@@ -62,7 +64,7 @@ def check_command(
     """
     from danet.check import as_text, check_folder
 
-    report = check_folder(find_dataset(dataset), folder, jobs=jobs)
+    report = check_folder(_dataset_in(folder, dataset), folder, jobs=jobs)
     print(json.dumps(report) if as_json else as_text(report))
     if not report["sound"]:
         raise typer.Exit(1)
@@ -100,7 +102,7 @@ def split_command(
 @app.command("predict")
 def predict_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
-    files: Annotated[list[Path], typer.Argument(help="Raw recordings: .skeleton, .json, .txt or .mat.")],
+    files: Annotated[list[Path], typer.Argument(help="Raw recordings: .skeleton, .json, .txt, .mat or .npy.")],
     views: Annotated[bool, typer.Option("--views", help="The files show one performance: one label for all.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many actions to name.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -140,8 +142,10 @@ def estimate_command(
     from danet.cost import as_text, estimate
 
     dataset, _, protocol = run.partition("/")
+    settings = read_config(config)
+    use_folder(Path(settings.data) / CUSTOM)
     find_dataset(dataset).folds(protocol)
-    found = estimate(read_config(config), dataset, protocol, int(memory * (1 << 30)), Path("results"), threads)
+    found = estimate(settings, dataset, protocol, int(memory * (1 << 30)), Path("results"), threads)
     print(json.dumps(found) if as_json else as_text(found))
 
 
@@ -180,6 +184,12 @@ def export_sgn_command(
     from danet.export import export_sgn
 
     print(json.dumps(export_sgn(centred, protocol, out)))
+
+
+def _dataset_in(folder: Path, name: str) -> Dataset:
+    """The data set of that name; own data are described by what lies in the folder."""
+    use_folder(folder)
+    return find_dataset(name)
 
 
 def _read_names(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from danet.config import Clips as ClipSettings
 from danet.config import Partners
 from danet.errors import UserError
 from danet.recording import Sequence
-from danet.skeleton import LAYOUTS, Layout
+from danet.skeleton import Layout, find_layout
 from danet.store import open_records
 
 
@@ -136,7 +136,7 @@ def load_sequences(
         chosen = [Sequence(whole.name, part) for whole in wanted for part in np.array_split(whole.joints, segments)]
         if not chosen:
             raise UserError(f"{path}: wanted at least one of {len(names)} samples, found none")
-        return Sequences(chosen, LAYOUTS[records.about["layout"]], settings), records.about, records.data_hash
+        return Sequences(chosen, find_layout(records.about["layout"]), settings), records.about, records.data_hash
 
 
 def fill_gaps(joints: np.ndarray) -> np.ndarray:

@@ -105,7 +105,7 @@ def make_trial(run: Run, dataset: Dataset, threads: int | None = None) -> Trial:
     labels = torch.arange(SEQUENCES, device=device) % len(dataset.actions)
     description = {
         "seed": 0,
-        "layout": dataset.layout.name,
+        "layout": dataset.layout.described,
         "actions": list(dataset.actions),
         "clips": run.clips.model_dump(mode="json"),
         "model": run.model.model_dump(mode="json"),

@@ -22,7 +22,7 @@ from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
-from danet.skeleton import LAYOUTS
+from danet.skeleton import find_layout
 from danet.store import open_records
 from danet.stress import STRESSES, swap_people
 
@@ -151,7 +151,7 @@ def stressed_accuracies(model: DANet, centred: Path, names: set[str], clips: Cli
     chosen = {ordered[place] for place in np.linspace(0, len(ordered) - 1, STRESSED_SAMPLES).round().astype(int)}
     with open_records(centred, "centred") as records:
         recordings = [Sequence.from_record(record) for record in records if record.name in chosen]
-        dataset, layout = find_dataset(records.about["dataset"]), LAYOUTS[records.about["layout"]]
+        dataset, layout = find_dataset(records.about["dataset"]), find_layout(records.about["layout"])
     labels = np.array([dataset.sample(recording.name).action for recording in recordings])
 
     def right(changed: list[Sequence]) -> np.ndarray:

@@ -10,10 +10,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 PASSED_OVER = {"danet.config"}
+DATA = {".txt", ".yaml"}  # what such a package holds beside code
 
 
 def fingerprint(script: str | Path) -> dict[str, str]:
-    """Module name to hash, for the script and every module of this package that it imports, directly or not."""
+    """Module name to hash, for the script and every module of this package that it imports, directly or not.
+
+    The lists and layouts that lie in an imported package have an entry each.
+    """
     script = Path(script)
     hashes: dict[str, str] = {}
     waiting = [(script.name, script)]
@@ -25,8 +29,15 @@ def fingerprint(script: str | Path) -> dict[str, str]:
         waiting += _own_imports(tree)
         # `unparse` writes the same text on every supported Python; `dump` does not.
         text = ast.unparse(_without_docstrings(tree))
-        hashes[name] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        hashes[name] = _hash(text.encode())
+        if path.name == "__init__.py":
+            data = (file for file in path.parent.iterdir() if file.suffix in DATA)
+            hashes |= {f"{name}/{file.name}": _hash(file.read_bytes()) for file in data}
     return dict(sorted(hashes.items()))
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _own_imports(tree: ast.Module) -> list[tuple[str, Path]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from danet.config import Config
-from danet.datasets.catalogue import DATASETS, find_dataset
+from danet.datasets.catalogue import find_dataset, known_datasets
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.prepare.manifest import raw_folders
@@ -22,8 +22,9 @@ def planned(config: Config) -> list[tuple[str, str]]:
     Errors: UserError for a name that is not known, or one asked for whose raw data are missing.
     """
     if config.runs == "auto":
-        real = [name for name, dataset in DATASETS.items() if not dataset.simulated and in_place(dataset, config.data)]
-        return protocols_of(real or [name for name, dataset in DATASETS.items() if dataset.simulated], config.data)
+        known = known_datasets()
+        real = [name for name, dataset in known.items() if not dataset.simulated and in_place(dataset, config.data)]
+        return protocols_of(real or [name for name, dataset in known.items() if dataset.simulated], config.data)
     return protocols_of(config.runs, config.data)
 
 

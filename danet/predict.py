@@ -6,8 +6,7 @@ import numpy as np
 
 from danet.clips import Sequences
 from danet.config import Clips, Prepare
-from danet.datasets.catalogue import DATASETS
-from danet.datasets.dataset import Dataset
+from danet.datasets.reading import READERS, reader
 from danet.device import pick_device
 from danet.errors import UserError
 from danet.evaluate import fused_scores
@@ -17,7 +16,7 @@ from danet.prepare.centre import centre
 from danet.prepare.denoise import denoise
 from danet.prepare.parse import read_recording
 from danet.recording import Sequence
-from danet.skeleton import LAYOUTS
+from danet.skeleton import find_layout
 
 
 class Predictor:
@@ -29,7 +28,7 @@ class Predictor:
         self.model: DANet = model.to(self.device)
         self.clips = Clips.model_validate(self.about["clips"])
         self.prepare = Prepare.model_validate(self.about["prepare"])
-        self.layout = LAYOUTS[self.about["layout"]]
+        self.layout = find_layout(self.about["layout"])
 
     def scores(self, *files: Path) -> np.ndarray:
         """(actions,) probabilities of one performance, which each of the files shows from another camera.
@@ -46,25 +45,12 @@ class Predictor:
 
     def sequence(self, file: Path) -> Sequence:
         """A raw recording as the network is given it. Errors: UserError when it cannot be read or shows nobody."""
-        dataset = self._reader(file)
-        sequence, audit = denoise(read_recording(dataset, file.stem, str(file)), self.prepare)
+        if file.suffix not in READERS:
+            raise UserError(f"{file}: wanted a file that ends in {', '.join(READERS)}, found '{file.suffix}'")
+        sequence, audit = denoise(read_recording(reader(self.layout), file.stem, str(file)), self.prepare)
         if sequence is None:
             shortest = self.prepare.shortest_body
             raise UserError(
                 f"{file}: wanted a body in more than {shortest} frames, found none of {audit['ids']} to be one"
             )
         return centre(sequence, self.layout.origin, self.prepare.timing)
-
-    def _reader(self, file: Path) -> Dataset:
-        """The data set that reads such a file: the one trained on, or another whose joints are the same."""
-        trained_on = DATASETS[self.about["dataset"]]
-        able = [trained_on, *DATASETS.values()]
-        by_suffix = [dataset for dataset in able if file.suffix in dataset.suffixes]
-        if not by_suffix:
-            wanted = ", ".join(sorted({suffix for dataset in able for suffix in dataset.suffixes}))
-            raise UserError(f"{file}: wanted a file that ends in {wanted}, found '{file.suffix}'")
-        for dataset in by_suffix:
-            if dataset.layout.name == self.layout.name:
-                return dataset
-        found = f"{by_suffix[0].layout.name} ({by_suffix[0].layout.size} joints)"
-        raise UserError(f"{file}: wanted the joints of {self.layout.name} ({self.layout.size}), found {found}")

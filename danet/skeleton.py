@@ -4,10 +4,35 @@ Axes, in this order wherever they meet: N samples, T frames, M bodies, V joints,
 the camera at the origin, y up, z away from the lens).
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import yaml
+from pydantic import Field
+
+from danet import layouts
+from danet.config import Settings, check
+from danet.errors import UserError
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Definition(Settings):
+    """A layout as its YAML file has it, every joint by its name; `joints` stand in the order of the recordings."""
+
+    name: Name
+    joints: tuple[Name, ...] = Field(min_length=2)
+    parents: dict[Name, Name]
+    parts: dict[Name, tuple[Name, ...]] = Field(min_length=1)
+    mirror: tuple[tuple[Name, Name], ...]
+    origin: Name
+    across: tuple[tuple[Name, Name], ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -26,6 +51,25 @@ class Layout:
     mirror: tuple[tuple[int, int], ...]
     origin: int
     across: tuple[tuple[int, int], ...]
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The layout as its YAML file has it."""
+        name = self.joints.__getitem__
+        return {
+            "name": self.name,
+            "joints": list(self.joints),
+            "parents": {name(v): name(p) for v, p in enumerate(self.parents) if v != p},
+            "parts": {part: list(map(name, members)) for part, members in self.parts.items()},
+            "mirror": [list(map(name, pair)) for pair in self.mirror],
+            "origin": name(self.origin),
+            "across": [list(map(name, pair)) for pair in self.across],
+        }
+
+    @property
+    def described(self) -> str | dict[str, Any]:
+        """What a file says of the layout of its recordings: its name where it ships, else its definition."""
+        return self.name if LAYOUTS.get(self.name) == self else self.definition
 
     @property
     def size(self) -> int:
@@ -65,51 +109,75 @@ class Layout:
         return other
 
 
-KINECT_V2 = Layout(
-    name="kinect_v2_25",
-    joints=(
-        "spine base", "spine mid", "neck", "head",
-        "left shoulder", "left elbow", "left wrist", "left hand",
-        "right shoulder", "right elbow", "right wrist", "right hand",
-        "left hip", "left knee", "left ankle", "left foot",
-        "right hip", "right knee", "right ankle", "right foot",
-        "spine shoulder", "left hand tip", "left thumb", "right hand tip", "right thumb",
-    ),
-    parents=(0, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 6, 11, 10),
-    parts={
-        "torso": (0, 1, 20, 2, 3),
-        "left arm": (4, 5, 6, 7, 21, 22),
-        "right arm": (8, 9, 10, 11, 23, 24),
-        "left leg": (12, 13, 14, 15),
-        "right leg": (16, 17, 18, 19),
-    },
-    mirror=(
-        (4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19), (21, 23), (22, 24),
-    ),
-    origin=1,
-    across=((4, 8), (12, 16)),
-)  # fmt: skip
+def make_layout(values: object, where: str) -> Layout:
+    """The layout that a definition gives; `where` names its source in messages.
 
-KINECT_V1 = Layout(
-    name="kinect_v1_20",
-    joints=(
-        "hip center", "spine", "shoulder center", "head",
-        "left shoulder", "left elbow", "left wrist", "left hand",
-        "right shoulder", "right elbow", "right wrist", "right hand",
-        "left hip", "left knee", "left ankle", "left foot",
-        "right hip", "right knee", "right ankle", "right foot",
-    ),
-    parents=(0, 0, 1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18),
-    parts={
-        "torso": (0, 1, 2, 3),
-        "left arm": (4, 5, 6, 7),
-        "right arm": (8, 9, 10, 11),
-        "left leg": (12, 13, 14, 15),
-        "right leg": (16, 17, 18, 19),
-    },
-    mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19)),
-    origin=1,
-    across=((4, 8), (12, 16)),
-)  # fmt: skip
+    Errors: UserError unless each joint is named once and in one part, one joint alone is the root, to which every
+    other one leads, and the pairs of `mirror` are of different joints.
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: wanted a layout's {', '.join(Definition.model_fields)}, found {values!r:.60}")
+    found = check(Definition, values, where)
+    place = {joint: index for index, joint in enumerate(found.joints)}
+    pairs = {"mirror": found.mirror, "across": found.across}
+    used = {
+        "parents": (*found.parents, *found.parents.values()),
+        "parts": tuple(joint for members in found.parts.values() for joint in members),
+        "origin": (found.origin,),
+        **{key: tuple(joint for pair in value for joint in pair) for key, value in pairs.items()},
+    }
+    for key, joints in used.items():
+        for joint in joints:
+            if joint not in place:
+                raise UserError(f"{where}: wanted '{key}' to name joints, found '{joint}'")
+    for key, joints in (("joints", found.joints), ("parts", used["parts"]), ("mirror", used["mirror"])):
+        if again := _repeated(joints):
+            raise UserError(f"{where}: wanted each joint once in '{key}', found '{again}' twice")
+    if missing := [joint for joint in found.joints if joint not in used["parts"]]:
+        raise UserError(f"{where}: wanted each joint in one of the 'parts', found '{missing[0]}' in none")
+    roots = [joint for joint in found.joints if joint not in found.parents]
+    if len(roots) != 1:
+        said = ", ".join(map(repr, roots)) or "none: they go in circles"
+        raise UserError(f"{where}: wanted one joint without one of the 'parents', found {said}")
+    for joint in found.joints:
+        at, steps = joint, 0
+        while at != roots[0] and steps < len(place):
+            at, steps = found.parents[at], steps + 1
+        if at != roots[0]:
+            raise UserError(f"{where}: wanted the 'parents' of '{joint}' to lead to '{roots[0]}', found a circle")
+    return Layout(
+        name=found.name,
+        joints=found.joints,
+        parents=tuple(place[found.parents.get(joint, joint)] for joint in found.joints),
+        parts={part: tuple(place[joint] for joint in members) for part, members in found.parts.items()},
+        mirror=tuple((place[left], place[right]) for left, right in found.mirror),
+        origin=place[found.origin],
+        across=tuple((place[left], place[right]) for left, right in found.across),
+    )
 
-LAYOUTS = {layout.name: layout for layout in (KINECT_V2, KINECT_V1)}
+
+def _repeated(joints: Iterable[str]) -> str | None:
+    return next((joint for joint, count in Counter(joints).items() if count > 1), None)
+
+
+def read_layout(path: Path) -> Layout:
+    """The layout of a YAML file. Errors: UserError when it cannot be read or is no layout."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: wanted a YAML file of a layout, found: {' '.join(str(error).split())}") from None
+    return make_layout(values, str(path))
+
+
+def find_layout(described: str | dict[str, Any]) -> Layout:
+    """The inverse of `Layout.described`. Errors: UserError for a name that is not known."""
+    if isinstance(described, dict):
+        return make_layout(described, "layout")
+    if described not in LAYOUTS:
+        raise UserError(f"wanted one of the layouts {', '.join(LAYOUTS)}, found '{described}'")
+    return LAYOUTS[described]
+
+
+SHIPPED = ("kinect_v2_25", "kinect_v1_20", "coco_17", "mediapipe_33")
+LAYOUTS = {name: read_layout(Path(str(files(layouts)), f"{name}.yaml")) for name in SHIPPED}
+KINECT_V2, KINECT_V1 = LAYOUTS["kinect_v2_25"], LAYOUTS["kinect_v1_20"]

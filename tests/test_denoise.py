@@ -112,6 +112,6 @@ def test_reference_timing_gives_the_reference_arrays_bit_for_bit(recordings, whi
         arrays = {key.removeprefix("denoised/"): golden[key] for key in golden if key.startswith("denoised/")}
     assert arrays
     for name, expected in arrays.items():
-        bodies = read_recording(NTU60, name, str(recordings / which / f"{name}.skeleton"))
+        bodies = read_recording(NTU60.read, name, str(recordings / which / f"{name}.skeleton"))
         sequence, _ = denoise(bodies, REFERENCE)
         np.testing.assert_array_equal(sequence.joints.reshape(len(sequence.joints), -1), expected, err_msg=name)

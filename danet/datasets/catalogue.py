@@ -1,5 +1,6 @@
 """Every data set, by name."""
 
+from danet.datasets.custom import CUSTOM, PROTOCOLS, TABLE, own_data, own_folder
 from danet.datasets.dataset import Dataset
 from danet.datasets.demo import DEMO
 from danet.datasets.ntu import NTU60, NTU120
@@ -8,13 +9,21 @@ from danet.datasets.uestc import UESTC
 from danet.errors import UserError
 
 DATASETS = {dataset.name: dataset for dataset in (NTU60, NTU120, UESTC, NW_UCLA, DEMO)}
+NAMES = (*DATASETS, CUSTOM)
 
-FOLDS = sorted({name for dataset in DATASETS.values() for name in dataset.protocols})
+FOLDS = sorted({*PROTOCOLS, *(name for dataset in DATASETS.values() for name in dataset.protocols)})
 FOLDED = sorted({name.split("/")[0] for name in FOLDS if "/" in name})  # protocols that are a mean over folds
 
 
 def find_dataset(name: str) -> Dataset:
-    """The data set of that name. Errors: UserError that lists the names there are."""
+    """The data set of that name. Errors: UserError that lists the names there are, or what is wrong with own data."""
+    if name == CUSTOM:
+        return own_data()
     if name not in DATASETS:
-        raise UserError(f"wanted one of the data sets {', '.join(DATASETS)}, found '{name}'")
+        raise UserError(f"wanted one of the data sets {', '.join(NAMES)}, found '{name}'")
     return DATASETS[name]
+
+
+def known_datasets() -> dict[str, Dataset]:
+    """All data sets by name, own data among them where their table is there. Errors: UserError for own data."""
+    return DATASETS | ({CUSTOM: own_data()} if (own_folder() / TABLE).is_file() else {})

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from danet.errors import UserError
 from danet.recording import Bodies
 from danet.skeleton import Layout
+
+Reader = Callable[[str, str, bytes], Bodies]  # of a sample's name, its file's path and content
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Sample:
 class Protocol:
     """A protocol splits `by` one field of a sample: "subject", "view" or "setup".
 
-    `part` says of a sample: "train", "test", or "" when the protocol leaves it out. Each test recording is scored in
+    `part` says of a sample: "train", "test", "" when the protocol leaves it out, or "validation" where it is not to be
+    chosen from the training samples. Each test recording is scored in
     `segments` equal consecutive parts.
     """
 
@@ -46,9 +50,10 @@ class Dataset:
     `samples` counts those of the full data set, 0 where unknown, and `known_copies` those among them that show the
     same as another. `siblings` gives the names of all samples that must be there when one is, in a data set without
     holes. `left_out` names the samples that the authors advise to leave out. `folders` lie below the data folder; all
-    must be there, and files are found in them at any depth. A protocol of several folds has one entry a fold,
-    "cross_view_1/front". With `keeps_copies`, known copies stay, because every published
-    figure counts them. The recordings of one performance are `synchronous` where all cameras ran at one time.
+    must be there, and files are found in them at any depth; or `files` gives each sample's name and path, and raises
+    UserError for one that is not there. `revision` is a hash of what defines the data set beside the code. A protocol
+    of several folds has one entry a fold, "cross_view_1/front". With `keeps_copies`, known copies stay, because every
+    published figure counts them. The recordings of one performance are `synchronous` where all cameras ran at one time.
     """
 
     name: str
@@ -58,7 +63,7 @@ class Dataset:
     folders: tuple[str, ...]
     suffixes: tuple[str, ...]
     parse_name: Callable[[str], Sample | None]
-    read: Callable[[str, str, bytes], Bodies]
+    read: Reader
     protocols: dict[str, Protocol]
     request: str
     samples: int = 0
@@ -69,6 +74,8 @@ class Dataset:
     simulated: bool = False
     keeps_copies: bool = False
     synchronous: bool = True
+    files: Callable[[], Iterable[tuple[str, str]]] | None = None
+    revision: str = ""
 
     def sample(self, name: str) -> Sample:
         """What a sample's name says. Errors: UserError for a name that is no sample of this data set."""
@@ -83,9 +90,9 @@ class Dataset:
             raise UserError(f"{self.name}: wanted one of the protocols {', '.join(self.protocols)}, found '{name}'")
         return self.protocols[name]
 
-    def describe(self) -> dict[str, str | bool]:
+    def describe(self) -> dict[str, Any]:
         """What a file of its recordings says of itself."""
-        return {"dataset": self.name, "layout": self.layout.name, "simulated": self.simulated}
+        return {"dataset": self.name, "layout": self.layout.described, "simulated": self.simulated}
 
     @property
     def protocol_names(self) -> list[str]:

@@ -11,7 +11,7 @@ from danet.config import Clips, Model
 from danet.errors import UserError
 from danet.files import written_whole
 from danet.model.danet import DANet
-from danet.skeleton import LAYOUTS
+from danet.skeleton import find_layout
 
 COORDINATES = 3
 
@@ -21,7 +21,7 @@ def build_model(about: dict) -> DANet:
     clips = Clips.model_validate(about["clips"])
     return DANet(
         settings=Model.model_validate(about["model"]),
-        layout=LAYOUTS[about["layout"]],
+        layout=find_layout(about["layout"]),
         frames=clips.frames,
         channels=COORDINATES * len(clips.streams),
         actions=len(about["actions"]),

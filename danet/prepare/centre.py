@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from danet.recording import Sequence
-from danet.skeleton import LAYOUTS
+from danet.skeleton import find_layout
 from danet.store import open_records, write_records
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def centre(sequence: Sequence, origin: int, timing: str) -> Sequence:
 def centre_all(actors: Path, centred: Path) -> None:
     """The centre stage: writes `centred` (records of kind centred)."""
     with open_records(actors, "actors") as source:
-        origin, timing = LAYOUTS[source.about["layout"]].origin, source.about["prepare"]["timing"]
+        origin, timing = find_layout(source.about["layout"]).origin, source.about["prepare"]["timing"]
         records = tqdm(source, total=len(source), desc="centre", disable=None)
         sequences = (centre(Sequence.from_record(record), origin, timing) for record in records)
         samples = write_records(centred, "centred", (sequence.to_record() for sequence in sequences), source.about)

@@ -58,7 +58,7 @@ def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[Found]:
     return sorted(found)
 
 
-def _size_and_time(entry: os.DirEntry) -> tuple[int, int]:
+def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:
     try:
         stat = entry.stat()
     except OSError:
@@ -66,10 +66,18 @@ def _size_and_time(entry: os.DirEntry) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def listing_hash(folders: Sequence[Path], suffixes: Sequence[str]) -> str:
+def raw_files(dataset: Dataset, folders: Sequence[Path]) -> list[Found]:
+    """The files that a data set lists, each under its sample's name; or else all of its kinds in the folders."""
+    if dataset.files is None:
+        return find_files(folders, dataset.suffixes)
+    listed = ((name + os.path.splitext(path)[1], path, Path(path)) for name, path in dataset.files())
+    return sorted(Found(name, path, *_size_and_time(file)) for name, path, file in listed)
+
+
+def listing_hash(dataset: Dataset, folders: Sequence[Path]) -> str:
     """A hash over name, size and time of every raw file: changes when one is added, removed or edited in place."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in find_files(folders, suffixes):
+    digest = hashlib.blake2b(dataset.revision.encode(), digest_size=16)
+    for file in raw_files(dataset, folders):
         digest.update(os.fsencode(file.path) + f"\0{file.size}\0{file.mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -86,7 +94,7 @@ def make_manifest(dataset: Dataset, folders: Sequence[Path]) -> pd.DataFrame:
     """
     rows = []
     seen = set()
-    for found in find_files(folders, dataset.suffixes):
+    for found in raw_files(dataset, folders):
         stem = os.path.splitext(found.name)[0]
         sample = dataset.parse_name(stem)
         name = sample.name if sample else _as_text(stem)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from danet.config import Prepare
 from danet.datasets.catalogue import find_dataset
-from danet.datasets.dataset import Dataset
+from danet.datasets.dataset import Dataset, Reader
 from danet.errors import BadRecording
 from danet.files import written_whole
 from danet.prepare.pool import ordered_map
@@ -30,8 +30,11 @@ FARTHEST = 1e6  # metres: far beyond any sensor, and small enough that no sum of
 log = logging.getLogger(__name__)
 
 
-def read_recording(dataset: Dataset, name: str, path: str) -> Bodies:
-    """Reads one raw file. Errors: BadRecording, also when it cannot be opened, shows nobody or somebody too far out."""
+def read_recording(read: Reader, name: str, path: str) -> Bodies:
+    """Reads one raw file with a data set's reader.
+
+    Errors: BadRecording, also when it cannot be opened, shows nobody or somebody too far out.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
             raise BadRecording(path, "a readable file", "a folder, a pipe or a device")
@@ -39,7 +42,7 @@ def read_recording(dataset: Dataset, name: str, path: str) -> Bodies:
             content = file.read()
     except OSError as error:
         raise BadRecording(path, "a readable file", error.strerror or str(error)) from None
-    bodies = dataset.read(name, path, content)
+    bodies = read(name, path, content)
     if not len(bodies.frame):
         raise BadRecording(path, A_BODY, f"{bodies.frames} frames, all without one")
     far = ~(np.abs(bodies.joints) <= FARTHEST).all(axis=(1, 2))
@@ -52,7 +55,7 @@ def read_recording(dataset: Dataset, name: str, path: str) -> Bodies:
 def read_or_excuse(dataset: str, item: tuple[str, str]) -> Bodies | BadRecording:
     """Reads the (name, path) of a recording, or says what is wrong with it; runs in any process."""
     try:
-        return read_recording(find_dataset(dataset), *item)
+        return read_recording(find_dataset(dataset).read, *item)
     except BadRecording as problem:
         return problem
 

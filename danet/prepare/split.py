@@ -17,14 +17,15 @@ def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split
     """Columns `name` and `part`, in the order of the names; samples that the protocol leaves out are not in it.
 
     Names of no sample of the data set, and samples on its list of those to leave out, are passed over. Validation is a
-    whole number of training subjects (or views), spread evenly over their sorted list.
+    whole number of training subjects (or views), spread evenly over their sorted list, unless the protocol names it.
     Errors: UserError when a part of the training samples cannot be held out.
     """
     part = dataset.protocol(protocol).part
     samples = [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]
     parts = {sample.name: part(sample) for sample in samples}
     training = [sample for sample in samples if parts[sample.name] == "train"]
-    held_out = _held_out(dataset, protocol, training, settings)
+    chosen = "validation" in parts.values()
+    held_out = set() if chosen else _held_out(dataset, protocol, training, settings)
     for sample in training:
         if getattr(sample, settings.validation_by) in held_out:
             parts[sample.name] = "validation"

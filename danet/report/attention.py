@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,12 @@ from matplotlib.patches import Ellipse
 from pydantic import AfterValidator, Field, model_validator
 
 from danet.config import check
+from danet.errors import UserError
 from danet.report.collect import FilePart, Group, printable
 from danet.report.drawing import DARK_INK, INK, style, to_svg
 from danet.report.figures import BLUE, CELL, heading
 from danet.report.reading import read_object
-from danet.skeleton import LAYOUTS, Layout
+from danet.skeleton import Layout, find_layout
 
 GREEN = "#2c9a4b"
 FRAMES_DRAWN = 8
@@ -79,16 +80,22 @@ class Shown(FilePart):
 class Attention(FilePart):
     """`attention.json` of one run."""
 
-    layout: str
-    tokens: list[str]
+    layout: str | dict[str, Any]
+    tokens: list[Text]
     agreement: dict[str, Agreement | None]
     shown: list[Shown]
 
+    @property
+    def body(self) -> Layout:
+        """The joints and bones of the recordings."""
+        return find_layout(self.layout)
+
     @model_validator(mode="after")
     def _fits(self) -> "Attention":
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"wanted one of the layouts {', '.join(LAYOUTS)}, got {self.layout}")
-        size = LAYOUTS[self.layout].size
+        try:
+            size = self.body.size
+        except UserError as error:
+            raise ValueError(str(error)) from None
         for view in (view for shown in self.shown for view in shown.views):
             if view.places.ndim != 4 or view.places.shape[2:] != (size, 3) or len(view.joint_map) != len(self.tokens):
                 raise ValueError(f"wanted {size} joints and {len(self.tokens)} shares of each frame of {view.name}")
@@ -150,7 +157,7 @@ def skeletons(group: Group, attention: Attention, shown: Shown) -> str:
 
     Under each row stands what share of the attention each moment receives.
     """
-    layout = LAYOUTS[attention.layout]
+    layout = attention.body
     rows = len(shown.views)
     with style():
         figure = Figure(figsize=(9.6, 2.5 * rows))
@@ -223,7 +230,7 @@ def pair_map(group: Group, attention: Attention, shown: Shown) -> str:
 
 def moving(group: Group, attention: Attention, shown: Shown) -> str:
     """The clip as an SVG that moves by itself, the views side by side; ellipses as in `skeletons`."""
-    layout = LAYOUTS[attention.layout]
+    layout = attention.body
     width, height = 240, 280  # of each view, pixels
     title = heading(group, f"Attention: {shown.action}").replace("\n", ", ")
     pieces = []

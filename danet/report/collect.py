@@ -136,7 +136,7 @@ class About(FilePart):
     data_hash: str
     counts: dict[str, int]
     actions: tuple[Annotated[str, AfterValidator(printable)], ...] = Field(min_length=1)
-    layout: str
+    layout: str | dict
     device: str
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from danet.config import COMPLETE
-from danet.datasets.catalogue import DATASETS
+from danet.datasets.catalogue import known_datasets
 from danet.report import attention, dropped, figures, tables
 from danet.report.collect import Group, Metrics, Preparation, Run
 from danet.report.drawing import inlined, width_pixels
@@ -191,7 +191,7 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
 
 def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
     """What each piece of the network is worth; None when no ablation was asked for."""
-    frame = tables.ablation(runs, {name: dataset.title for name, dataset in DATASETS.items()})
+    frame = tables.ablation(runs, {name: dataset.title for name, dataset in known_datasets().items()})
     if not len(frame):
         return None
     whole = frame.assign(complete=frame["method"] == COMPLETE)
@@ -200,7 +200,8 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
 
 def group_section(group: Group, files: Files) -> dict:
     """Figures and tables of one protocol."""
-    about = DATASETS[group.dataset].protocols.get(group.protocol) if group.dataset in DATASETS else None
+    known = known_datasets()
+    about = known[group.dataset].protocols.get(group.protocol) if group.dataset in known else None
     confusion = keep(files, f"{group.slug}--confusion", tables.confusion(group))
     curves = keep(files, f"{group.slug}--curves", tables.curves(group))
     drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}
@@ -332,7 +333,7 @@ def _again(group: Group, run: Run) -> dict:
         "Seed": str(metrics.seed),
         "Data hash": about.data_hash,
         "Device": about.device,
-        "Layout": about.layout,
+        "Layout": about.layout if isinstance(about.layout, str) else about.layout["name"],
         "Samples": ", ".join(f"{part} {count:,}" for part, count in about.counts.items()),
         "Versions": ", ".join(f"{name} {version}" for name, version in sorted(about.versions.items())),
     }

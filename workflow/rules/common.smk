@@ -3,7 +3,8 @@
 import sys
 
 from danet.config import COMPLETE, check_config
-from danet.datasets.catalogue import DATASETS, FOLDED, FOLDS
+from danet.datasets.catalogue import FOLDED, FOLDS, NAMES, find_dataset
+from danet.datasets.custom import CUSTOM, use_folder
 from danet.errors import UserError
 from danet.fingerprint import fingerprint
 from danet.plan import planned, protocols_of
@@ -11,6 +12,7 @@ from danet.prepare.manifest import listing_hash, raw_folders
 
 try:
     SETTINGS = check_config(config)
+    use_folder(f"{SETTINGS.data}/{CUSTOM}")
     RUNS = planned(SETTINGS)
     ABLATED = protocols_of(SETTINGS.ablate, SETTINGS.data)
 except UserError as error:
@@ -28,7 +30,7 @@ RUN_FILES = [
 
 
 wildcard_constraints:
-    dataset="|".join(DATASETS),
+    dataset="|".join(NAMES),
     protocol="|".join(FOLDS),
     folded="|".join(FOLDED),
     method="|".join(["danet", COMPLETE, *SETTINGS.ablation.variants]),
@@ -45,7 +47,7 @@ def run_folders(dataset, protocol):
     """The folders of a protocol's runs, a folder for each fold and seed."""
     return [
         f"results/{dataset}/{fold}/danet/seed{seed}"
-        for fold in DATASETS[dataset].folds(protocol)
+        for fold in find_dataset(dataset).folds(protocol)
         for seed in SETTINGS.run(dataset).seeds
     ]
 
@@ -59,11 +61,11 @@ def raw_listing(wildcards):
     """What the manifest is made of. The demo's recordings are the output of a rule, and followed as such."""
     if wildcards.dataset == "demo":
         return {"folders": ["results/demo/raw"]}
-    dataset = DATASETS[wildcards.dataset]
+    dataset = find_dataset(wildcards.dataset)
     folders = raw_folders(dataset, SETTINGS.data)
     return {
         "folders": [str(folder) for folder in folders],
-        "hash": listing_hash(folders, dataset.suffixes),
+        "hash": listing_hash(dataset, folders),
     }
 
 
@@ -90,7 +92,7 @@ def ablation_folders(dataset, protocol):
     """The folders of an ablation's runs, fused ones among them."""
     return [
         f"results/{dataset}/{fold}/{method}/seed{seed}"
-        for fold in DATASETS[dataset].folds(protocol)
+        for fold in find_dataset(dataset).folds(protocol)
         for method in (COMPLETE, *SETTINGS.ablation.variants, *SETTINGS.ablation.fused)
         for seed in SETTINGS.ablation.seeds
     ]
@@ -100,5 +102,5 @@ def fold_metrics(wildcards):
     """The metrics of each fold of a protocol."""
     return {
         fold: f"results/{wildcards.dataset}/{fold}/danet/seed{wildcards.seed}/metrics.json"
-        for fold in DATASETS[wildcards.dataset].folds(wildcards.folded)
+        for fold in find_dataset(wildcards.dataset).folds(wildcards.folded)
     }

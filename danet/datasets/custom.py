@@ -1,0 +1,216 @@
+"""Own data: recordings that a table, `samples.csv`, lists with what they show; `layout.yaml` beside it, the joints.
+
+Every process that asks for the data set reads its table. In which folder it lies is said by an environment variable,
+which the processes that a process starts take over.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
+from danet.datasets.reading import READERS, reader
+from danet.errors import BadRecording, UserError
+from danet.skeleton import LAYOUTS, Layout, read_layout
+
+CUSTOM = "custom"
+FOLDER = "DANET_CUSTOM"
+TABLE = "samples.csv"
+LAYOUT = "layout.yaml"
+REQUIRED = ("path", "label", "subject", "view")
+SPLIT = "split"
+PARTS = ("train", "validation", "test")
+PROTOCOLS = ("own_split", "cross_subject", "cross_view")
+NO_NAME = re.compile(r"[^\w.+-]+")
+
+
+class Row(NamedTuple):
+    """A line of the table; `path` is that of the file, and `part` is empty where the table has no column `split`."""
+
+    line: int
+    path: str
+    label: str
+    subject: str
+    view: str
+    part: str
+
+
+def use_folder(folder: str | Path) -> None:
+    """Makes the own data below `folder` those of this process and of all that it starts."""
+    os.environ[FOLDER] = os.fspath(folder)
+
+
+def own_folder() -> Path:
+    """The folder of the own data: what `use_folder` said, or data/custom."""
+    return Path(os.environ.get(FOLDER, f"data/{CUSTOM}"))
+
+
+def own_data() -> Dataset:
+    """The data set that the table describes. Errors: UserError that names file, line, column, wanted and found."""
+    folder = own_folder()
+    if not (folder / TABLE).is_file():
+        raise UserError(f"{folder / TABLE}: wanted a table of columns {', '.join(REQUIRED)}, found no such file")
+    files = (file for file in (folder / TABLE, folder / LAYOUT) if file.exists())
+    return _make(folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=1)
+def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
+    table, own_layout = folder / TABLE, folder / LAYOUT
+    try:
+        content = table.read_bytes()
+        layout_content = own_layout.read_bytes() if own_layout.exists() else b""
+    except OSError as error:
+        raise UserError(f"{folder}: wanted to read {TABLE} and {LAYOUT}, found: {error.strerror}") from None
+    rows = read_table(table, content)
+    layout = read_layout(own_layout) if own_layout.exists() else _layout_by_size(table, rows)
+    samples = _samples(table, rows)
+    part_of = dict(zip(samples, (row.part for row in rows), strict=True))
+    protocols = {}
+    if rows[0].part:
+        protocols["own_split"] = Protocol("as the column split says", "subject", lambda sample: part_of[sample.name])
+    subjects = sorted({sample.subject for sample in samples.values()})
+    if len(subjects) > 1:
+        training = frozenset(subjects[::2])
+        protocols["cross_subject"] = Protocol(
+            "every other subject trains, the rest test", "subject", split_by(lambda s: s.subject in training)
+        )
+    views = _in_order({row.view for row in rows})
+    if len(views) > 1:
+        protocols["cross_view"] = Protocol(
+            f"view {views[-1]} tests, the rest train", "view", split_by(lambda s: s.view != views[-1])
+        )
+    if not protocols:
+        raise UserError(f"{table}: wanted a column '{SPLIT}', or two or more subjects or views, found none of them")
+
+    def files() -> Iterable[tuple[str, str]]:
+        for name, row in zip(samples, rows, strict=True):
+            if not os.path.exists(row.path):
+                raise _wrong(table, row.line, "path", "a file", f"none at {row.path}")
+            yield name, row.path
+
+    return Dataset(
+        name=CUSTOM,
+        title="Own data",
+        layout=layout,
+        actions=tuple(sorted({row.label for row in rows})),
+        folders=(CUSTOM,),
+        suffixes=tuple(READERS),
+        parse_name=samples.get,
+        read=reader(layout),
+        protocols=protocols,
+        request="nobody: they are yours",
+        samples=len(rows),
+        synchronous=False,
+        files=files,
+        revision=hashlib.blake2b(content + b"\0" + layout_content, digest_size=16).hexdigest(),
+    )
+
+
+def read_table(table: Path, content: bytes) -> list[Row]:
+    """The lines of a table. Errors: UserError."""
+    try:
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(lines, [])
+        _check_header(table, header)
+        rows = [_row(table, lines.line_num, header, fields) for fields in lines if fields]
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{table}, line {line}: wanted UTF-8 text, found byte {content[error.start]:#x}") from None
+    except csv.Error as error:
+        raise UserError(f"{table}, line {lines.line_num}: wanted comma-separated fields, found: {error}") from None
+    if len({row.label for row in rows}) < 2:
+        found = f"{len({row.label for row in rows})} in {len(rows)} lines"
+        raise UserError(f"{table}, column label: wanted two or more labels, found {found}")
+    return rows
+
+
+def _check_header(table: Path, header: list[str]) -> None:
+    wanted = f"the columns {', '.join(REQUIRED)} and, if there is one, {SPLIT}"
+    if missing := [column for column in REQUIRED if column not in header]:
+        raise UserError(f"{table}, line 1: wanted {wanted}, found none named '{missing[0]}'")
+    for column, count in Counter(header).items():
+        if column not in (*REQUIRED, SPLIT) or count > 1:
+            raise UserError(f"{table}, line 1: wanted {wanted}, found '{column}'{' twice' if count > 1 else ''}")
+
+
+def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
+    if len(fields) != len(header):
+        raise UserError(f"{table}, line {line}: wanted {len(header)} fields, found {len(fields)}")
+    values = {column: field.strip() for column, field in zip(header, fields, strict=True)}
+    for column, value in values.items():
+        if not value or not value.isprintable():
+            raise _wrong(table, line, column, "text", repr(value))
+    part = values.get(SPLIT, "")
+    if SPLIT in values and part not in PARTS:
+        raise _wrong(table, line, SPLIT, f"one of {', '.join(PARTS)}", f"'{part}'")
+    if os.path.splitext(values["path"])[1] not in READERS:
+        raise _wrong(table, line, "path", f"a file that ends in {', '.join(READERS)}", f"'{values['path']}'")
+    path = os.path.normpath(table.parent / values["path"])
+    return Row(line, path, values["label"], values["subject"], values["view"], part)
+
+
+def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
+    """The samples by name, in the order of the rows.
+
+    A name is the path without its ending, from the folder on that holds all files; what is no letter, digit, `.`, `+`,
+    `-` or `_` in it becomes `_`. Subjects are numbers as they stand, else counted in sorted order from 1. The first
+    recordings of an action by a subject in each view are taken as one performance, and so the second ones, and so on.
+    """
+    actions = {label: place for place, label in enumerate(sorted({row.label for row in rows}))}
+    subjects = _in_order({row.subject for row in rows})
+    number = {subject: int(subject) if _counted(subjects) else place for place, subject in enumerate(subjects, start=1)}
+    paths = [os.path.abspath(row.path) for row in rows]
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    samples: dict[str, Sample] = {}
+    line_of: dict[str, int] = {}
+    times: Counter[tuple[str, str, str]] = Counter()
+    for row, path in zip(rows, paths, strict=True):
+        name = NO_NAME.sub("_", os.path.splitext(os.path.relpath(path, common))[0])
+        if name in samples:
+            raise _wrong(table, row.line, "path", "names of their own", f"'{name}', as in line {line_of[name]}")
+        again = times[row.label, row.subject, row.view]
+        times[row.label, row.subject, row.view] += 1
+        action, subject = actions[row.label], number[row.subject]
+        samples[name] = Sample(name, action, subject, row.view, f"{action}/{subject}/{again}")
+        line_of[name] = row.line
+    return samples
+
+
+def _layout_by_size(table: Path, rows: list[Row]) -> Layout:
+    """The layout that ships for as many joints as the first file shows that can be read."""
+    problem = ""
+    for row in rows:
+        try:
+            joints = READERS[os.path.splitext(row.path)[1]]("", row.path, Path(row.path).read_bytes()).joints.shape[1]
+        except (BadRecording, OSError) as error:
+            problem = problem or str(error)
+            continue
+        for layout in LAYOUTS.values():
+            if layout.size == joints:
+                return layout
+        known = ", ".join(f"{layout.size} ({layout.name})" for layout in LAYOUTS.values())
+        wanted = f"{known} joints, or {table.with_name(LAYOUT)}"
+        raise _wrong(table, row.line, "path", wanted, f"{joints} joints in {row.path}")
+    raise UserError(f"{table}: wanted a file that can be read, found: {problem}")
+
+
+def _in_order(texts: set[str]) -> list[str]:
+    """Sorted as numbers where all are whole numbers, else as text."""
+    return sorted(texts, key=lambda text: (int(text), text)) if _counted(texts) else sorted(texts)
+
+
+def _counted(texts: Iterable[str]) -> bool:
+    """Whether all are whole numbers that a table can hold."""
+    return all(re.fullmatch(r"[0-9]{1,18}", text) for text in texts)
+
+
+def _wrong(table: Path, line: int, column: str, wanted: str, found: str) -> UserError:
+    return UserError(f"{table}, line {line}, column {column}: wanted {wanted}, found {found}")

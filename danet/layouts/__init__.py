@@ -1,0 +1,1 @@
+"""Joint layouts that ship with the package, one YAML file each."""

@@ -1,0 +1,345 @@
+"""Own data: the table and what is wrong with one, layouts, .npy files, and the workflow from table to report."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import Checkout, kinect_text
+
+from danet.check import check_folder
+from danet.config import Prepare, Run, Split, check
+from danet.datasets.catalogue import find_dataset, known_datasets
+from danet.datasets.custom import FOLDER, use_folder
+from danet.datasets.reading import read_npy, reader
+from danet.errors import BadRecording, UserError
+from danet.evaluate import evaluate
+from danet.files import read_json
+from danet.model.weights import read_tensors
+from danet.predict import Predictor
+from danet.prepare.chain import prepare
+from danet.prepare.manifest import listing_hash
+from danet.prepare.split import counts, split
+from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS, find_layout, make_layout
+from danet.store import open_records
+from danet.train import train
+
+STICK = {
+    "name": "stick",
+    "joints": ["hip", "head", "left hand", "right hand", "left foot", "right foot"],
+    "parents": {"head": "hip", "left hand": "head", "right hand": "head", "left foot": "hip", "right foot": "hip"},
+    "parts": {"middle": ["hip", "head"], "left": ["left hand", "left foot"], "right": ["right hand", "right foot"]},
+    "mirror": [["left hand", "right hand"], ["left foot", "right foot"]],
+    "origin": "hip",
+    "across": [["left hand", "right hand"]],
+}
+TINY = {
+    "clips": {"frames": 8},
+    "model": {"width": 16, "blocks": 1, "heads": 2},
+    "train": {"epochs": 1, "warmup_epochs": 0},
+    "evaluate": {"stress": False},
+}
+LABELS = ("raise hand", "sit, down", "wave")
+HEADER = "path,label,subject,view\n"
+LINES = "a.npy,wave,1,left\nb.npy,sit,2,left\n"
+
+
+def moving(rng, joints, label, frames=20):
+    """(T, V, 3): an upright body whose last joints swing, at a rate that the label gives."""
+    body = np.array([0.1, 1.0, 0.1]) * rng.uniform(-1, 1, (joints, 3))
+    made = np.repeat(body[None], frames, axis=0) + rng.normal(0, 0.01, (frames, joints, 3))
+    made[:, -2:, 1] += 0.3 * np.sin(np.arange(frames) * (1 + LABELS.index(label)) / 3)[:, None]
+    return (made + [0, 0, 3]).astype(np.float32)
+
+
+def write_own_data(folder, rng, joints, *, ends=(".npy",), table_split=False):
+    """Three labels, four people, two cameras; files in folders of their camera. Returns the rows of the table."""
+    rows = []
+    for label in LABELS:
+        for subject in ("Ada", "Bo", "Cy", "Dee"):
+            for view in ("left", "right"):
+                path = Path(view) / f"{label} {subject}{ends[len(rows) % len(ends)]}"
+                (folder / view).mkdir(parents=True, exist_ok=True)
+                array = moving(rng, joints, label)
+                if path.suffix == ".npy":
+                    np.save(folder / path, array)
+                else:
+                    (folder / path).write_bytes(kinect_text([[(1, frame)] for frame in array]))
+                part = {"Cy": "validation", "Dee": "test"}.get(subject, "train")
+                rows.append({"path": str(path), "label": label, "subject": subject, "view": view, "split": part})
+    table = pd.DataFrame(rows)
+    (table if table_split else table.drop(columns="split")).to_csv(folder / "samples.csv", index=False)
+    return rows
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The folder of own data, named as the workflow names it, with two files that any test may list."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.ones((3, 25, 3), np.float32))
+    return tmp_path
+
+
+def describe(folder, text):
+    (folder / "samples.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return find_dataset("custom")
+
+
+def test_the_table_gives_names_actions_and_protocols(own):
+    (own / "more").mkdir()
+    shutil.copy(own / "a.npy", own / "more/größer als a.npy")
+    lines = "path,label,subject,view,split\na.npy,wave,10,9,train\nb.npy,sit,9,10,test\n\n"
+    dataset = describe(own, "\ufeff" + lines + "more/größer als a.npy,wave,10,10,validation\n")
+    assert dataset.actions == ("sit", "wave")
+    assert dataset.layout is KINECT_V2
+    a, more = dataset.sample("a"), dataset.sample("more_größer_als_a")
+    assert (a.action, a.subject, a.view) == (1, 10, "9")
+    assert a.performance == more.performance, "one person, one action, two views"
+    parts = {name: [dataset.protocol(name).part(dataset.sample(s)) for s in ("a", "b")] for name in dataset.protocols}
+    assert parts == {
+        "own_split": ["train", "test"],
+        "cross_subject": ["test", "train"],
+        "cross_view": ["train", "test"],
+    }, "9 comes before 10"
+    table = split(dataset, "own_split", ["a", "b", "more_größer_als_a"], Split(validation_share=0.5))
+    assert table["part"].tolist() == ["train", "test", "validation"]
+
+
+def test_protocols_are_there_as_far_as_the_table_goes(own):
+    assert list(describe(own, HEADER + LINES).protocols) == ["cross_subject"]
+    assert list(describe(own, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,2\n").protocols) == ["cross_view"]
+    with pytest.raises(UserError, match="wanted a column 'split', or two or more subjects or views"):
+        describe(own, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,1\n")
+    with pytest.raises(UserError, match="found 'cross_view'"):
+        describe(own, HEADER + LINES).folds("cross_view")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: wanted the columns path, label, subject, view and, if there is one, split, found none"),
+        ("path,label,subject\n", "line 1: wanted the columns path, .* found none named 'view'"),
+        ("path,label,subject,view,spilt\n", "line 1: .* found 'spilt'"),
+        ("path,label,subject,view,view\n", "line 1: .* found 'view' twice"),
+        (HEADER, "column label: wanted two or more labels, found 0 in 0 lines"),
+        (HEADER + "a.npy,wave,1,1\nb.npy,wave,1,1\n", "found 1 in 2 lines"),
+        (HEADER + LINES + "a.npy,wave,1\n", "line 4: wanted 4 fields, found 3"),
+        (HEADER + LINES + "a.npy, ,1,1\n", "line 4, column label: wanted text, found ''"),
+        (HEADER + LINES + 'a.npy,"wa\nve",1,1\n', "line 5, column label: wanted text, found 'wa"),
+        (HEADER + LINES + "a.avi,wave,1,1\n", r"line 4, column path: wanted a file that ends in .*, found 'a.avi'"),
+        (HEADER + LINES + "./a.npy,wave,1,1\n", "line 4, column path: .* found 'a', as in line 2"),
+        (HEADER + LINES + "a.skeleton,wave,1,1\n", "line 4, column path: .* found 'a', as in line 2"),
+        ("path,label,subject,view,split\na.npy,wave,1,1,Train\n", "line 2, column split: wanted one of .* 'Train'"),
+        (HEADER.encode() + b"\xff", "line 2: wanted UTF-8 text, found byte 0xff"),
+        (HEADER + 'a.npy,"wave"x,1,1\n', "line 2: wanted comma-separated fields"),
+    ],
+)
+def test_what_is_wrong_in_the_table_is_said_with_its_place(own, text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        describe(own, text)
+    assert str(caught.value).startswith(f"{own / 'samples.csv'}, ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_table_and_missing_files_are_named(own):
+    with pytest.raises(UserError, match=r"samples.csv: wanted a table of columns path, label"):
+        find_dataset("custom")
+    assert "custom" not in known_datasets()
+    dataset = describe(own, HEADER + LINES)
+    assert "custom" in known_datasets()
+    (own / "b.npy").unlink()
+    with pytest.raises(UserError, match=r"line 3, column path: wanted a file, found none at .*b\.npy"):
+        listing_hash(dataset, [own])
+    (own / "a.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=r"wanted a file that can be read, found: .*a\.npy: wanted a NumPy file"):
+        describe(own, HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
+
+
+def test_a_number_of_joints_that_no_layout_has_needs_one_of_its_own(own):
+    for name in "ab":
+        np.save(own / f"{name}.npy", np.ones((3, 6, 3)))
+    with pytest.raises(UserError, match=r"line 2, column path: wanted 25 .*layout\.yaml, found 6 joints"):
+        describe(own, HEADER + LINES)
+    (own / "layout.yaml").write_text(yaml.safe_dump(STICK))
+    layout = find_dataset("custom").layout
+    assert (layout.name, layout.size) == ("stick", 6)
+    assert find_layout(find_dataset("custom").describe()["layout"]) == layout
+
+
+def test_an_edited_table_layout_or_recording_changes_the_listing(own):
+    found = {listing_hash(describe(own, HEADER + LINES), [])}
+    found.add(listing_hash(describe(own, HEADER + LINES.replace("sit", "lie down")), []))
+    (own / "layout.yaml").write_text(yaml.safe_dump(KINECT_V2.definition | {"name": "mine"}))
+    found.add(listing_hash(find_dataset("custom"), []))
+    np.save(own / "a.npy", np.ones((4, 25, 3)))
+    found.add(listing_hash(find_dataset("custom"), []))
+    assert len(found) == 4
+
+
+def as_npy(array, **how):
+    stream = io.BytesIO()
+    np.save(stream, array, **how)
+    return stream.getvalue()
+
+
+def test_npy_of_one_body_and_of_several(rng):
+    joints = rng.normal(size=(2, 5, 25, 3))
+    joints[0, 1] = joints[1, :3] = 0
+    bodies = read_npy("a", "a.npy", as_npy(np.asfortranarray(joints)))
+    assert bodies.frames == 5
+    assert list(zip(bodies.frame, bodies.body, strict=True)) == [(0, 0), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1)]
+    np.testing.assert_array_equal(bodies.joints[3], joints[1, 3].astype(np.float32))
+    alone = read_npy("a", "a.npy", as_npy(joints[0].astype(">f4")))
+    np.testing.assert_array_equal(alone.joints, joints[0, [0, 2, 3, 4]].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "wanted a NumPy file"),
+        (b"PK\x03\x04" * 9, "wanted a NumPy file"),
+        (as_npy(np.array([{}]), allow_pickle=True), "wanted an array of floats"),
+        (as_npy(np.ones((3, 25, 3), int)), "wanted an array of floats, found one of int64"),
+        (as_npy(np.ones((3, 25, 2))), r"wanted an array of shape \(T, V, 3\)"),
+        (as_npy(np.ones((0, 25, 3))), r"found \(0, 25, 3\)"),
+        (as_npy(np.ones((3, 25, 3)))[:-1], "wanted 1800 bytes of numbers, found 1799"),
+        (as_npy(np.ones((3, 25, 3))).replace(b"(3, 25, 3)", b"(3, 25, 3 "), "wanted a NumPy file"),
+        (as_npy(np.ones((3, 25, 3))).replace(b"(3, 25, 3)", b"(-3,-25,3)"), r"found \(-3, -25, 3\)"),
+        (
+            as_npy(np.ones((3, 25, 3))).replace(b"3), }" + b" " * 6, b"3" + b"0" * 6 + b"), }"),
+            "wanted an array of shape",
+        ),
+        (
+            as_npy(np.ones((3, 25, 3))).replace(b"(3, 25, 3), }" + b" " * 9, b"(3000000000, 25, 3), }"),
+            "wanted 1800000000000",
+        ),
+        (as_npy(np.full((3, 25, 3), np.nan)), "frame 1: wanted finite coordinates"),
+        (as_npy(np.full((3, 25, 3), 1e300)), "frame 1: wanted finite coordinates"),
+    ],
+)
+def test_npy_refused(content, message):
+    with pytest.raises(BadRecording, match=message):
+        read_npy("a", "a.npy", content)
+
+
+def test_a_file_of_other_joints_is_refused():
+    with pytest.raises(BadRecording, match=r"wanted the joints of kinect_v1_20 \(20\), found 25 joints"):
+        reader(KINECT_V1)("a", "a.npy", as_npy(np.ones((3, 25, 3))))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+def test_a_shipped_layout_is_sound(layout):
+    assert make_layout(layout.definition, "again") == layout
+    assert layout.described == layout.name
+    assert (layout.part_of >= 0).all()
+    assert (layout.hops < layout.size).all(), "the body hangs together"
+    for joint, other in enumerate(layout.mirrored):
+        name = layout.joints[joint]
+        swapped = {"left": "right", "right": "left"}.get(name.split()[0])
+        assert layout.joints[other] == (name.replace(name.split()[0], swapped, 1) if swapped else name)
+        assert layout.mirrored[layout.parents[joint]] == layout.parents[other], "both sides hang alike"
+    assert all(layout.joints[left].startswith("left") for left, _ in layout.across)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joints": [*STICK["joints"], "tail"]}, "wanted each joint in one of the 'parts', found 'tail' in none"),
+        ({"joints": [*STICK["joints"], "hip"]}, "wanted each joint once in 'joints', found 'hip' twice"),
+        ({"parts": STICK["parts"] | {"more": ["hip"]}}, "wanted each joint once in 'parts', found 'hip' twice"),
+        ({"parts": STICK["parts"] | {"more": ["hup"]}}, "wanted 'parts' to name joints, found 'hup'"),
+        ({"parents": STICK["parents"] | {"hip": "head"}}, "without one of the 'parents', found none"),
+        ({"parents": {"head": "hip"}}, "wanted one joint without one of the 'parents', found 'hip', 'left hand'"),
+        ({"parents": STICK["parents"] | {"head": "left hand"}}, "of 'head' to lead to 'hip', found a circle"),
+        ({"mirror": [["head", "head"]]}, "wanted each joint once in 'mirror', found 'head' twice"),
+        ({"origin": "nose"}, "wanted 'origin' to name joints, found 'nose'"),
+        ({"across": []}, "'across'"),
+        ({"bones": []}, "'bones': no such setting"),
+    ],
+)
+def test_what_is_wrong_in_a_layout_is_said(changes, message):
+    make_layout(STICK, "layout.yaml")
+    with pytest.raises(UserError, match=message) as caught:
+        make_layout(STICK | changes, "layout.yaml")
+    assert str(caught.value).startswith("layout.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "stick", "{", "\x00"])
+def test_a_layout_file_that_is_none(own, text):
+    (own / "layout.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"layout\.yaml: wanted a"):
+        describe(own, HEADER + LINES)
+
+
+def test_own_data_by_function(tmp_path, rng, monkeypatch):
+    """Both kinds of file in one table: prepared, checked, split, trained, scored, and labelled without the table."""
+    monkeypatch.setenv(FOLDER, "")
+    write_own_data(tmp_path / "raw", rng, 25, ends=(".npy", ".skeleton"))
+    use_folder(tmp_path / "raw")
+    dataset = find_dataset("custom")
+    assert check_folder(dataset, tmp_path / "raw", jobs=1)["sound"]
+    made = prepare(dataset, tmp_path / "raw", tmp_path / "centred.h5", settings=Prepare(), jobs=2)
+    assert (made["files"], made["samples"], made["set_aside"]) == (24, 24, 0)
+    run = check(Run, TINY, "test")
+    with open_records(tmp_path / "centred.h5", "centred") as records:
+        table = split(dataset, "cross_subject", records.names, run.split)
+    assert counts(table) == {"train": 6, "validation": 6, "test": 12}
+    table.to_parquet(tmp_path / "split.parquet")
+    data = {"centred": tmp_path / "centred.h5", "split": tmp_path / "split.parquet"}
+    train(**data, run=run, dataset="custom", protocol="cross_subject", seed=0, code={}, threads=1, folder=tmp_path)
+    outputs = {"scores": tmp_path / "scores.parquet", "metrics": tmp_path / "metrics.json"}
+    evaluate(
+        **data, **outputs, weights=tmp_path / "weights.safetensors", run=tmp_path / "run.json", settings=run.evaluate
+    )
+    (tmp_path / "raw/samples.csv").unlink()
+    predictor = Predictor(tmp_path / "weights.safetensors")
+    scores = pd.read_parquet(tmp_path / "scores.parquet").set_index("name")["scores"]
+    files = {file.stem.replace(" ", "_").replace(",", ""): file for file in (tmp_path / "raw/left").iterdir()}
+    for name in [name for name in scores.index if name.startswith("left_")]:
+        file = files[name.removeprefix("left_")]
+        np.testing.assert_allclose(predictor.scores(file), scores[name], atol=1e-5)
+    assert {one["action"] for one in predictor.named(scores.iloc[0], 3)} == set(LABELS)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The workflow on own data in a layout of their own."""
+    made = Checkout(tmp_path_factory.mktemp("own"), TINY | {"runs": "custom/own_split", "data": "elsewhere"})
+    folder = made.folder / "elsewhere/custom"
+    write_own_data(folder, np.random.default_rng(3), 6, table_split=True)
+    (folder / "layout.yaml").write_text(yaml.safe_dump(STICK, sort_keys=False))
+    made.run()
+    return made
+
+
+def test_the_workflow_runs_from_the_table_to_the_report(checkout):
+    folder = checkout.folder / "results/custom/own_split/danet/seed0"
+    assert read_json(folder / "metrics.json")["samples"] == 6
+    assert read_json(folder / "run.json")["counts"] == {"train": 12, "validation": 6, "test": 6}
+    _, about = read_tensors(folder / "weights.safetensors")
+    assert find_layout(about["layout"]) == make_layout(STICK, "stick")
+    assert about["actions"] == sorted(LABELS)
+    page = (checkout.folder / "results/report/index.html").read_text()
+    assert "Own data" in page
+    assert "sit, down" in page
+    file = min((checkout.folder / "elsewhere/custom/left").iterdir())
+    assert Predictor(folder / "weights.safetensors").scores(file).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_edited_table_reruns_from_the_manifest_on(checkout):
+    assert checkout.stale() == {}
+    table = checkout.folder / "elsewhere/custom/samples.csv"
+    lines = table.read_text()
+    table.write_text(lines.replace("Bo,left,train", "Bo,left,test", 1))
+    stages = ("manifest", "parse", "denoise", "centre", "split", "train", "evaluate", "report")
+    assert checkout.stale() == dict.fromkeys(stages, 1)
+    table.write_text(lines.replace("Bo,left,train", "Bo,left,tset", 1))
+    done = checkout.snakemake("--dry-run")
+    assert done.returncode == 2
+    assert "samples.csv, line 4, column split: wanted one of train, validation, test, found 'tset'" in done.stderr
+    table.write_text(lines)

@@ -293,9 +293,7 @@ def test_own_data_by_function(tmp_path, rng, monkeypatch):
     data = {"centred": tmp_path / "centred.h5", "split": tmp_path / "split.parquet"}
     train(**data, run=run, dataset="custom", protocol="cross_subject", seed=0, code={}, threads=1, folder=tmp_path)
     outputs = {"scores": tmp_path / "scores.parquet", "metrics": tmp_path / "metrics.json"}
-    evaluate(
-        **data, **outputs, weights=tmp_path / "weights.safetensors", run=tmp_path / "run.json", settings=run.evaluate
-    )
+    evaluate(**data, **outputs, weights=tmp_path / "weights.safetensors", run=tmp_path / "run.json")
     (tmp_path / "raw/samples.csv").unlink()
     predictor = Predictor(tmp_path / "weights.safetensors")
     scores = pd.read_parquet(tmp_path / "scores.parquet").set_index("name")["scores"]
@@ -336,7 +334,7 @@ def test_an_edited_table_reruns_from_the_manifest_on(checkout):
     table = checkout.folder / "elsewhere/custom/samples.csv"
     lines = table.read_text()
     table.write_text(lines.replace("Bo,left,train", "Bo,left,test", 1))
-    stages = ("manifest", "parse", "denoise", "centre", "split", "train", "evaluate", "report")
+    stages = ("manifest", "parse", "denoise", "centre", "split", "train", "evaluate", "attend", "report")
     assert checkout.stale() == dict.fromkeys(stages, 1)
     table.write_text(lines.replace("Bo,left,train", "Bo,left,tset", 1))
     done = checkout.snakemake("--dry-run")

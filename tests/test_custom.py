@@ -11,7 +11,7 @@ import yaml
 from conftest import Checkout, kinect_text
 
 from danet.check import check_folder
-from danet.config import Prepare, Run, Split, check
+from danet.config import Prepare, Run, Split, check, check_config
 from danet.datasets.catalogue import find_dataset, known_datasets
 from danet.datasets.custom import FOLDER, use_folder
 from danet.datasets.reading import read_npy, reader
@@ -19,6 +19,7 @@ from danet.errors import BadRecording, UserError
 from danet.evaluate import evaluate
 from danet.files import read_json
 from danet.model.weights import read_tensors
+from danet.plan import planned
 from danet.predict import Predictor
 from danet.prepare.chain import prepare
 from danet.prepare.manifest import listing_hash
@@ -118,6 +119,15 @@ def test_protocols_are_there_as_far_as_the_table_goes(own):
         describe(own, HEADER + LINES).folds("cross_view")
 
 
+def test_auto_takes_own_data_that_are_in_place(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path / "custom"))
+    config = check_config({"data": str(tmp_path)})
+    assert {name for name, _ in planned(config)} == {"demo"}
+    write_own_data(tmp_path / "custom", np.random.default_rng(0), 17, table_split=True)
+    assert planned(config) == [("custom", "own_split"), ("custom", "cross_subject"), ("custom", "cross_view")]
+    assert find_dataset("custom").layout is LAYOUTS["coco_17"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -134,6 +144,7 @@ def test_protocols_are_there_as_far_as_the_table_goes(own):
         (HEADER + LINES + "./a.npy,wave,1,1\n", "line 4, column path: .* found 'a', as in line 2"),
         (HEADER + LINES + "a.skeleton,wave,1,1\n", "line 4, column path: .* found 'a', as in line 2"),
         ("path,label,subject,view,split\na.npy,wave,1,1,Train\n", "line 2, column split: wanted one of .* 'Train'"),
+        ("path,label,subject,view,split\na.npy,wave,1,1,test\n", "column split: wanted a line for 'train', found none"),
         (HEADER.encode() + b"\xff", "line 2: wanted UTF-8 text, found byte 0xff"),
         (HEADER + 'a.npy,"wave"x,1,1\n', "line 2: wanted comma-separated fields"),
     ],

@@ -49,3 +49,12 @@ def test_only_what_runs_counts(package, old, new, same):
     assert (before == after) is same
     assert before.keys() == after.keys()
     assert all(before[name] == after[name] for name in before if name != "danet.prepare.denoise")
+
+
+def test_a_joint_layout_counts_where_it_is_read(package):
+    scripts = [SCRIPTS / f"{stage}.py" for stage in ("train", "manifest")]
+    before = [fingerprint(script) for script in scripts]
+    edit(package / "layouts/coco_17.yaml", "origin: nose", "origin: left hip")
+    for script, old in zip(scripts, before, strict=True):
+        new = fingerprint(script)
+        assert {name for name in new if new[name] != old[name]} == {"danet.layouts/coco_17.yaml"}

@@ -126,6 +126,9 @@ def read_table(table: Path, content: bytes) -> list[Row]:
         raise UserError(f"{table}, line {line}: wanted UTF-8 text, found byte {content[error.start]:#x}") from None
     except csv.Error as error:
         raise UserError(f"{table}, line {lines.line_num}: wanted comma-separated fields, found: {error}") from None
+    for part in ("train", "test") if SPLIT in header else ():
+        if all(row.part != part for row in rows):
+            raise UserError(f"{table}, column {SPLIT}: wanted a line for '{part}', found none")
     if len({row.label for row in rows}) < 2:
         found = f"{len({row.label for row in rows})} in {len(rows)} lines"
         raise UserError(f"{table}, column label: wanted two or more labels, found {found}")
@@ -171,14 +174,14 @@ def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
     common = os.path.commonpath([os.path.dirname(path) for path in paths])
     samples: dict[str, Sample] = {}
     line_of: dict[str, int] = {}
-    times: Counter[tuple[str, str, str]] = Counter()
+    times: Counter[tuple[int, int, str]] = Counter()
     for row, path in zip(rows, paths, strict=True):
         name = NO_NAME.sub("_", os.path.splitext(os.path.relpath(path, common))[0])
         if name in samples:
             raise _wrong(table, row.line, "path", "names of their own", f"'{name}', as in line {line_of[name]}")
-        again = times[row.label, row.subject, row.view]
-        times[row.label, row.subject, row.view] += 1
         action, subject = actions[row.label], number[row.subject]
+        again = times[action, subject, row.view]
+        times[action, subject, row.view] += 1
         samples[name] = Sample(name, action, subject, row.view, f"{action}/{subject}/{again}")
         line_of[name] = row.line
     return samples

@@ -100,29 +100,42 @@ def split_command(
 @app.command("predict")
 def predict_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
-    files: Annotated[list[Path], typer.Argument(help="Raw recordings: .skeleton, .json, .txt or .mat.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings (.skeleton, .json, .txt, .mat), arrays (.npy), or folders of them."),
+    ],
     views: Annotated[bool, typer.Option("--views", help="The files show one performance: one label for all.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many actions to name.")] = 5,
+    unknown_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Label 'unknown' what has no score as high as this.")
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank (0: unknown), action, score.")] = False,
 ) -> None:
-    """Labels raw recordings, prepared as the training data were; with --views, several cameras' views as one.
+    """Labels recordings, prepared as the training data were; with --views, several cameras' views as one.
+
+    An array is (T, V, 3) or (M, T, V, 3) in metres, zeros where a body was not seen. What cannot be read is said on
+    stderr and ends in exit code 2; all else is labelled.
 
     Example: danet predict results/ntu60/cross_view/danet/seed0/weights.safetensors S001C001P001R001A001.skeleton
     """
+    from danet.inputs import recordings_in
+    from danet.labels import Labels, as_json_text, as_table, write_csv
     from danet.predict import Predictor
 
+    if as_json and as_csv:
+        raise UserError("wanted one of --json and --csv, found both")
     predictor = Predictor(weights)
-    groups = [files] if views else [[file] for file in files]
-    labels = [predictor.named(predictor.scores(*group), top) for group in groups]
+    labels = Labels(predictor, recordings_in(files, predictor.layout), views, top, unknown_below)
     if as_json:
-        said = [("files", [*map(str, files)])] if views else [("file", str(file)) for file in files]
-        entries = [{key: what, "predictions": label} for (key, what), label in zip(said, labels, strict=True)]
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
-        return
-    for group, label in zip(groups, labels, strict=True):
-        print(*group)
-        for prediction in label:
-            print(f"  {prediction['score']:7.1%}  {prediction['action']}")
+        print(as_json_text(labels))
+    elif as_csv:
+        write_csv(labels, sys.stdout)
+    else:
+        for lines in as_table(labels):
+            print(lines)
+    if labels.failed:
+        raise typer.Exit(2)
 
 
 @app.command("estimate")

@@ -187,7 +187,9 @@ def evaluate(
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
         "fused_views": fused_views(model, sequences, chances, dataset, device) if segments == 1 else None,
-        "turned": turned_accuracies(model, centred, names, clips, device) if settings.stress and segments == 1 else None,
+        "turned": turned_accuracies(model, centred, names, clips, device)
+        if settings.stress and segments == 1
+        else None,
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }
     log.info("%s", result)

@@ -138,6 +138,26 @@ def predict_command(
         raise typer.Exit(2)
 
 
+@app.command("stream")
+def stream_command(
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    window: Annotated[int, typer.Option(min=1, help="Frames that are labelled at a time, the latest.")] = 60,
+    every: Annotated[int, typer.Option(min=1, help="Frames from one label to the next.")] = 15,
+) -> None:
+    """Labels the latest frames of a stream: a JSON line a frame in, {"frame", "action", "score"} a line out.
+
+    A frame is {"bodies": [[[x, y, z], ...], ...]} in metres, a body keeping its place in the list and zeros where it
+    was not seen, or the joints of one body alone. The last frame is always labelled; null where nobody was seen.
+
+    Example: danet stream results/ntu60/cross_view/danet/seed0/weights.safetensors < frames.jsonl
+    """
+    from danet.predict import Predictor
+    from danet.stream import labels_of
+
+    for label in labels_of(Predictor(weights), sys.stdin.buffer, window, every):
+        print(json.dumps(label, ensure_ascii=False), flush=True)
+
+
 @app.command("estimate")
 def estimate_command(
     run: Annotated[str, typer.Argument(help="Data set and protocol, as ntu60/cross_view.")],

@@ -71,8 +71,10 @@ def reader_of(file: Path, layout: Layout | None, first: Iterable[Dataset] = ()) 
     if not by_suffix:
         wanted = ", ".join(sorted({ARRAY, *(suffix for dataset in able for suffix in dataset.suffixes)}))
         raise UserError(f"{file}: wanted a file that ends in {wanted}, found '{file.suffix}'")
+    if layout is None:
+        return by_suffix[0]
     for dataset in by_suffix:
-        if layout is None or dataset.layout.name == layout.name:
+        if dataset.layout.name == layout.name:
             return dataset
     found = f"{by_suffix[0].layout.name} ({by_suffix[0].layout.size} joints)"
     raise UserError(f"{file}: wanted the joints of {layout.name} ({layout.size}), found {found}")

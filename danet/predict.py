@@ -21,6 +21,7 @@ from danet.skeleton import LAYOUTS
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
 Complain = Callable[[UserError], None]
+PREPARE = Prepare()
 
 
 class Predictor:
@@ -69,6 +70,15 @@ class Predictor:
 def load(weights: str | Path) -> Predictor:
     """The trained network in a file of weights, ready to label. Errors: UserError for any other file."""
     return Predictor(Path(weights))
+
+
+def prepare(file: str | Path, settings: Prepare = PREPARE) -> Sequence:
+    """A recording's file as a network is given it: (T, M, V, 3) metres, the first actor's mid spine at the origin.
+
+    `settings` are those that a network was trained with, `load(weights).prepare`.
+    Errors: UserError when the file cannot be read or shows nobody.
+    """
+    return read_sequence(file, settings)
 
 
 def sequences_of(predictor: Predictor, files: Iterable[Path], complain: Complain) -> Iterator[tuple[Path, Sequence]]:

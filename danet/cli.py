@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="View-invariant action recognition from skeletons.",
+    epilog="danet COMMAND --help shows what a command takes, and an example.",
 )
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -114,10 +115,11 @@ def predict_command(
 ) -> None:
     """Labels recordings, prepared as the training data were; with --views, several cameras' views as one.
 
-    An array is (T, V, 3) or (M, T, V, 3) in metres, zeros where a body was not seen. What cannot be read is said on
-    stderr and ends in exit code 2; all else is labelled.
+    An array is (T, V, 3) or (M, T, V, 3) in metres, zeros where a body was not
+    seen. What cannot be read is said on stderr and ends in exit code 2; all else
+    is labelled.
 
-    Example: danet predict results/ntu60/cross_view/danet/seed0/weights.safetensors S001C001P001R001A001.skeleton
+    Example: danet predict weights.safetensors S001C001P001R001A001.skeleton
     """
     from danet.inputs import recordings_in
     from danet.labels import Labels, as_json_text, as_table, write_csv
@@ -146,10 +148,12 @@ def stream_command(
 ) -> None:
     """Labels the latest frames of a stream: a JSON line a frame in, {"frame", "action", "score"} a line out.
 
-    A frame is {"bodies": [[[x, y, z], ...], ...]} in metres, a body keeping its place in the list and zeros where it
-    was not seen, or the joints of one body alone. The last frame is always labelled; null where nobody was seen.
+    A frame is {"bodies": ...}, a list of bodies, each a list of V joints, each a
+    list x, y, z in metres; or the joints of one body alone. A body keeps its
+    place in the list, zeros where it was not seen. The last frame is always
+    labelled; null where nobody was seen.
 
-    Example: danet stream results/ntu60/cross_view/danet/seed0/weights.safetensors < frames.jsonl
+    Example: danet stream weights.safetensors < frames.jsonl
     """
     from danet.predict import Predictor
     from danet.stream import labels_of

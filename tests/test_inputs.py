@@ -32,7 +32,7 @@ DANET = Path(sys.executable).with_name("danet")
 def place(tmp_path_factory):
     """Random weights and simulated recordings, where the README has them."""
     folder = tmp_path_factory.mktemp("place")
-    simulate(folder / "results/demo/raw", Simulate(performers=1, setups=1, replications=1, frames=24))
+    simulate(folder / "results/demo/raw", Simulate(performers=2, setups=1, replications=1, frames=24))
     about = {
         **DEMO.describe(),
         "clips": Clips(frames=8, windows=2).model_dump(),
@@ -155,7 +155,8 @@ def test_a_file_that_cannot_be_read_loses_no_other(place, predictor, tmp_path):
     done = danet(place, "predict", weights, tmp_path, tmp_path / "absent.skeleton", "--csv", "--top", 2)
     assert done.returncode == 2
     bad, absent = done.stderr.splitlines()
-    assert bad.startswith(f"danet: {tmp_path}/b.skeleton, line 3") and "absent.skeleton: wanted" in absent
+    assert bad.startswith(f"danet: {tmp_path}/b.skeleton, line 3")
+    assert "absent.skeleton: wanted" in absent
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert [(Path(row["file"]).name, row["rank"]) for row in rows] == [
         ("a.skeleton", "1"), ("a.skeleton", "2"), ("c.skeleton", "1"), ("c.skeleton", "2"),
@@ -171,11 +172,13 @@ def test_what_scores_too_low_is_unknown(place, predictor):
     file = alone(place)
     best = float(predictor.scores(file).max())
     (low,), (high,) = (list(Labels(predictor, [file], False, 3, best + by)) for by in (-1e-4, 1e-4))
-    assert low.predictions == high.predictions and len(low.predictions) == 3
+    assert low.predictions == high.predictions
+    assert len(low.predictions) == 3
     assert (low.label, high.label) == (low.predictions[0]["action"], "unknown")
     weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
     table = danet(place, "predict", weights, file, "--unknown-below", 1, "--top", 1).stdout.splitlines()
-    assert table[:2] == [str(file), "  unknown"] and table[2].endswith(str(low.predictions[0]["action"]))
+    assert table[:2] == [str(file), "  unknown"]
+    assert table[2].endswith(str(low.predictions[0]["action"]))
     ((entry,),) = [json.loads(danet(place, "predict", weights, file, "--unknown-below", 1, "--json").stdout)]
     assert (entry["label"], len(entry["predictions"])) == ("unknown", 5)
     rows = danet(place, "predict", weights, file, "--unknown-below", 1, "--csv", "--top", 1).stdout.splitlines()

@@ -121,14 +121,12 @@ def predict_command(
 
     Example: danet predict weights.safetensors S001C001P001R001A001.skeleton
     """
-    from danet.inputs import recordings_in
     from danet.labels import Labels, as_json_text, as_table, write_csv
     from danet.predict import Predictor
 
     if as_json and as_csv:
         raise UserError("wanted one of --json and --csv, found both")
-    predictor = Predictor(weights)
-    labels = Labels(predictor, recordings_in(files, predictor.layout), views, top, unknown_below)
+    labels = Labels(Predictor(weights), files, views, top, unknown_below)
     if as_json:
         print(as_json_text(labels))
     elif as_csv:

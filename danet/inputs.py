@@ -4,7 +4,8 @@ Whatever it came from, a recording takes the way of the training data: sightings
 """
 
 import io
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,12 @@ from danet.datasets.dataset import Dataset
 from danet.errors import BadRecording, UserError
 from danet.prepare.centre import centre
 from danet.prepare.denoise import denoise
-from danet.prepare.manifest import find_files
 from danet.prepare.parse import read_recording
 from danet.recording import Bodies, Sequence
 from danet.skeleton import LAYOUTS, Layout
 
 ARRAY = ".npy"
+Complain = Callable[[UserError], None]  # takes what is wrong with one file, so that the others go on
 
 
 def bodies_of(name: str, joints: np.ndarray) -> Bodies:
@@ -104,19 +105,27 @@ def read_sequence(
     return sequence
 
 
-def recordings_in(places: Iterable[Path], layout: Layout) -> list[Path]:
+def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) -> list[Path]:
     """The files among the places, and in their stead for folders all recordings of the layout below, sorted by path.
 
-    Errors: UserError for a folder that cannot be opened or holds none.
+    Links to folders are not followed. `complain` is told of a folder that cannot be opened or holds no recording.
     """
-    suffixes = {ARRAY, *(suffix for data in DATASETS.values() if data.layout == layout for suffix in data.suffixes)}
+    readable = {ARRAY, *(suffix for data in DATASETS.values() if data.layout == layout for suffix in data.suffixes)}
+    suffixes = sorted(readable)
+
+    def closed(error: OSError) -> None:
+        complain(UserError(f"{error.filename}: wanted a folder that can be read, found: {error.strerror}"))
+
     files: list[Path] = []
     for place in places:
         if not place.is_dir():
             files.append(place)
             continue
-        found = sorted(Path(file.path) for file in find_files([place], sorted(suffixes)))
+        walk = os.walk(place, onerror=closed)
+        found = sorted(
+            Path(folder, name) for folder, _, names in walk for name in names if Path(name).suffix in readable
+        )
         if not found:
-            raise UserError(f"{place}: wanted files that end in {', '.join(sorted(suffixes))}, found none")
+            complain(UserError(f"{place}: wanted files that end in {', '.join(suffixes)}, found none"))
         files += found
     return files

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple, TextIO
 from tqdm import tqdm
 
 from danet.errors import UserError
+from danet.inputs import recordings_in
 from danet.predict import Predictor, scores_by_file, sequences_of
 
 UNKNOWN = "unknown"
@@ -25,15 +27,15 @@ class Label(NamedTuple):
 
 
 class Labels:
-    """The labels of files, one by one as they are computed; afterwards `failed` counts those that cannot be read.
+    """The labels of files, and of those in folders, as they are computed; `failed` counts what could not be read.
 
     With `views` the files show one performance and get one label. UNKNOWN is what has no score of `unknown_below`.
     """
 
-    def __init__(self, predictor: Predictor, files: list[Path], views: bool, top: int, unknown_below: float):
-        self.predictor, self.files, self.views = predictor, files, views
-        self.top, self.unknown_below = top, unknown_below
+    def __init__(self, predictor: Predictor, places: list[Path], views: bool, top: int, unknown_below: float):
+        self.predictor, self.views, self.top, self.unknown_below = predictor, views, top, unknown_below
         self.failed = 0
+        self.files = recordings_in(places, predictor.layout, self._complain)
 
     def __iter__(self) -> Iterator[Label]:
         # A bar for many files, and on a terminal only.
@@ -47,11 +49,15 @@ class Labels:
         for files, scores in found:
             predictions = self.predictor.named(scores, self.top)
             sure = scores.max() >= self.unknown_below
-            yield Label([*map(str, files)], str(predictions[0]["action"]) if sure else UNKNOWN, predictions)
+            yield Label([*map(_as_text, files)], str(predictions[0]["action"]) if sure else UNKNOWN, predictions)
 
     def _complain(self, error: UserError) -> None:
         self.failed += 1
         tqdm.write(f"danet: {error}", file=sys.stderr)
+
+
+def _as_text(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")  # a name that is no UTF-8 cannot be printed
 
 
 def as_table(labels: Iterable[Label]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Weights and one raw recording in, its most likely actions out, by way of the very functions that prepare training."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Ordered
 from itertools import islice
 from pathlib import Path
@@ -13,14 +13,13 @@ from danet.datasets.catalogue import DATASETS
 from danet.device import pick_device
 from danet.errors import UserError
 from danet.evaluate import EVALUATION_BATCH, fused_scores
-from danet.inputs import read_sequence
+from danet.inputs import Complain, read_sequence
 from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.recording import Sequence
 from danet.skeleton import LAYOUTS
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
-Complain = Callable[[UserError], None]
 PREPARE = Prepare()
 
 

@@ -129,12 +129,14 @@ def test_folders_are_searched_for_what_the_network_reads(place, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     single = Path("given.json")
-    found = recordings_in([single, tmp_path], KINECT_V2)
+    found = recordings_in([single, tmp_path], KINECT_V2, pytest.fail)
     assert found == [single, tmp_path / "a.npy", tmp_path / "b.skeleton", tmp_path / "deep/er/c.skeleton"]
-    assert recordings_in([tmp_path], KINECT_V1) == [tmp_path / "a.npy", tmp_path / "other.json"]
+    assert recordings_in([tmp_path], KINECT_V1, pytest.fail) == [tmp_path / "a.npy", tmp_path / "other.json"]
     (tmp_path / "bare").mkdir()
-    with pytest.raises(UserError, match="bare: wanted files that end in"):
-        recordings_in([tmp_path / "bare"], KINECT_V2)
+    said: list[UserError] = []
+    assert recordings_in([tmp_path / "bare", single], KINECT_V2, said.append) == [single]
+    (error,) = said
+    assert str(error).startswith(f"{tmp_path}/bare: wanted files that end in .mat, .npy, .skeleton, .txt, found none")
 
 
 def test_a_file_scores_in_a_batch_as_alone(place, predictor):
@@ -166,6 +168,24 @@ def test_a_file_that_cannot_be_read_loses_no_other(place, predictor, tmp_path):
     np.testing.assert_allclose(
         [float(row["score"]) for row in rows[:2]], [best["score"] for best in expected], atol=1e-6
     )
+
+
+def test_a_view_that_cannot_be_read_loses_no_other(place, predictor, tmp_path, capsys):
+    good = sorted((place / "results/demo/raw").glob("S001C00?P001R001A003.skeleton"))
+    labels = Labels(predictor, [good[0], tmp_path / "absent.skeleton", good[1]], True, 1, 0)
+    (label,) = labels
+    assert label.files == [str(file) for file in good[:2]]
+    assert label.predictions == predictor.named(predictor.scores(*good[:2]), 1)
+    assert labels.failed == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"danet: {tmp_path}/absent.skeleton: wanted a readable file")
+
+
+def test_a_name_that_is_no_text_is_spelt_out(place, predictor, tmp_path):
+    file = tmp_path / os.fsdecode(b"\xff.skeleton")
+    file.write_bytes(alone(place).read_bytes())
+    (label,) = Labels(predictor, [tmp_path], False, 1, 0)
+    assert label.files == [f"{tmp_path}/\\xff.skeleton"]
 
 
 def test_what_scores_too_low_is_unknown(place, predictor):

@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="View-invariant action recognition from skeletons.",
+    epilog="danet COMMAND --help shows what a command takes, and an example.",
 )
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -102,29 +103,63 @@ def split_command(
 @app.command("predict")
 def predict_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
-    files: Annotated[list[Path], typer.Argument(help="Raw recordings: .skeleton, .json, .txt, .mat or .npy.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings (.skeleton, .json, .txt, .mat), arrays (.npy), or folders of them."),
+    ],
     views: Annotated[bool, typer.Option("--views", help="The files show one performance: one label for all.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many actions to name.")] = 5,
+    unknown_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Label 'unknown' what has no score as high as this.")
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank (0: unknown), action, score.")] = False,
 ) -> None:
-    """Labels raw recordings, prepared as the training data were; with --views, several cameras' views as one.
+    """Labels recordings, prepared as the training data were; with --views, several cameras' views as one.
 
-    Example: danet predict results/ntu60/cross_view/danet/seed0/weights.safetensors S001C001P001R001A001.skeleton
+    An array is (T, V, 3) or (M, T, V, 3) in metres, zeros where a body was not
+    seen. What cannot be read is said on stderr and ends in exit code 2; all else
+    is labelled.
+
+    Example: danet predict weights.safetensors S001C001P001R001A001.skeleton
     """
+    from danet.labels import Labels, as_json_text, as_table, write_csv
     from danet.predict import Predictor
 
-    predictor = Predictor(weights)
-    groups = [files] if views else [[file] for file in files]
-    labels = [predictor.named(predictor.scores(*group), top) for group in groups]
+    if as_json and as_csv:
+        raise UserError("wanted one of --json and --csv, found both")
+    labels = Labels(Predictor(weights), files, views, top, unknown_below)
     if as_json:
-        said = [("files", [*map(str, files)])] if views else [("file", str(file)) for file in files]
-        entries = [{key: what, "predictions": label} for (key, what), label in zip(said, labels, strict=True)]
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
-        return
-    for group, label in zip(groups, labels, strict=True):
-        print(*group)
-        for prediction in label:
-            print(f"  {prediction['score']:7.1%}  {prediction['action']}")
+        print(as_json_text(labels))
+    elif as_csv:
+        write_csv(labels, sys.stdout)
+    else:
+        for lines in as_table(labels):
+            print(lines)
+    if labels.failed:
+        raise typer.Exit(2)
+
+
+@app.command("stream")
+def stream_command(
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    window: Annotated[int, typer.Option(min=1, help="Frames that are labelled at a time, the latest.")] = 60,
+    every: Annotated[int, typer.Option(min=1, help="Frames from one label to the next.")] = 15,
+) -> None:
+    """Labels the latest frames of a stream: a JSON line a frame in, {"frame", "action", "score"} a line out.
+
+    A frame is {"bodies": ...}, a list of bodies, each a list of V joints, each a
+    list x, y, z in metres; or the joints of one body alone. A body keeps its
+    place in the list, zeros where it was not seen. The last frame is always
+    labelled; null where nobody was seen.
+
+    Example: danet stream weights.safetensors < frames.jsonl
+    """
+    from danet.predict import Predictor
+    from danet.stream import labels_of
+
+    for label in labels_of(Predictor(weights), sys.stdin.buffer, window, every):
+        print(json.dumps(label, ensure_ascii=False), flush=True)
 
 
 @app.command("estimate")

@@ -1,22 +1,25 @@
 """Weights and one raw recording in, its most likely actions out, by way of the very functions that prepare training."""
 
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Ordered
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from danet.clips import Sequences
 from danet.config import Clips, Prepare
-from danet.datasets.reading import READERS, reader
 from danet.device import pick_device
 from danet.errors import UserError
-from danet.evaluate import fused_scores
+from danet.evaluate import EVALUATION_BATCH, fused_scores
+from danet.inputs import Complain, read_sequence
 from danet.model.danet import DANet
 from danet.model.weights import load_model
-from danet.prepare.centre import centre
-from danet.prepare.denoise import denoise
-from danet.prepare.parse import read_recording
 from danet.recording import Sequence
 from danet.skeleton import find_layout
+
+Recording = str | Path | Sequence  # a file, or what was prepared of one
+PREPARE = Prepare()
 
 
 class Predictor:
@@ -30,7 +33,7 @@ class Predictor:
         self.prepare = Prepare.model_validate(self.about["prepare"])
         self.layout = find_layout(self.about["layout"])
 
-    def scores(self, *files: Path) -> np.ndarray:
+    def scores(self, *files: Recording) -> np.ndarray:
         """(actions,) probabilities of one performance, which each of the files shows from another camera.
 
         Errors: UserError when a file cannot be read or shows nobody.
@@ -43,14 +46,55 @@ class Predictor:
         best = np.argsort(-scores, kind="stable")[:top]
         return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
 
-    def sequence(self, file: Path) -> Sequence:
+    def sequence(self, recording: Recording) -> Sequence:
         """A raw recording as the network is given it. Errors: UserError when it cannot be read or shows nobody."""
-        if file.suffix not in READERS:
-            raise UserError(f"{file}: wanted a file that ends in {', '.join(READERS)}, found '{file.suffix}'")
-        sequence, audit = denoise(read_recording(reader(self.layout), file.stem, str(file)), self.prepare)
-        if sequence is None:
-            shortest = self.prepare.shortest_body
-            raise UserError(
-                f"{file}: wanted a body in more than {shortest} frames, found none of {audit['ids']} to be one"
-            )
-        return centre(sequence, self.layout.origin, self.prepare.timing)
+        if isinstance(recording, Sequence):
+            return recording
+        return read_sequence(recording, self.prepare, self.layout)
+
+    def scores_of_each(self, recordings: Ordered[Recording]) -> np.ndarray:
+        """(B, actions) probabilities of B recordings, each for itself, computed together.
+
+        Errors: UserError when one cannot be read or shows nobody.
+        """
+        made = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
+        return fused_scores(self.model, made, np.arange(len(made))[:, None], self.device)
+
+    def label(self, *views: Recording) -> str:
+        """The likeliest action of one performance. Errors: UserError when a file cannot be read or shows nobody."""
+        return str(self.named(self.scores(*views), 1)[0]["action"])
+
+
+def load(weights: str | Path) -> Predictor:
+    """The trained network in a file of weights, ready to label. Errors: UserError for any other file."""
+    return Predictor(Path(weights))
+
+
+def prepare(file: str | Path, settings: Prepare = PREPARE) -> Sequence:
+    """A recording's file as a network is given it: (T, M, V, 3) metres, the first actor's mid spine at the origin.
+
+    `settings` are those that a network was trained with, `load(weights).prepare`.
+    Errors: UserError when the file cannot be read or shows nobody.
+    """
+    return read_sequence(file, settings)
+
+
+def sequences_of(predictor: Predictor, files: Iterable[Path], complain: Complain) -> Iterator[tuple[Path, Sequence]]:
+    """Each file that can be read, with its sequence; `complain` is told what is wrong with the others."""
+    for file in files:
+        try:
+            sequence = predictor.sequence(file)
+        except UserError as error:
+            complain(error)
+        else:
+            yield file, sequence
+
+
+def scores_by_file(
+    predictor: Predictor, files: Iterable[Path], complain: Complain, size: int = EVALUATION_BATCH
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Each file that can be read, with its scores (actions,); so many are computed together as `size` says."""
+    readable = sequences_of(predictor, files, complain)
+    while batch := list(islice(readable, size)):
+        scores = predictor.scores_of_each([sequence for _, sequence in batch])
+        yield from zip((file for file, _ in batch), scores, strict=True)

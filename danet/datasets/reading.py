@@ -13,6 +13,7 @@ from danet.errors import BadRecording
 from danet.recording import Bodies
 from danet.skeleton import Layout
 
+NUMPY = ".npy"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -39,6 +40,11 @@ def read_npy(name: str, path: str, content: bytes) -> Bodies:
     finite = np.isfinite(joints).all(axis=(1, 2, 3))
     if not finite.all():
         raise BadRecording(path, "finite coordinates", "a number that is not", frame=int(finite.argmin()) + 1)
+    return bodies_of(name, joints)
+
+
+def bodies_of(name: str, joints: np.ndarray) -> Bodies:
+    """The sightings among `joints` (T, M, V, 3) float32 in metres, where a body of zeros was not seen."""
     frame, body = np.nonzero(joints.any(axis=(2, 3)))
     return Bodies(name, len(joints), frame.astype(np.int32), body.astype(np.int64), joints[frame, body])
 
@@ -48,16 +54,16 @@ READERS = {
     ".json": read_nw_ucla,
     ".txt": read_uestc,
     ".mat": read_uestc,
-    ".npy": read_npy,
+    NUMPY: read_npy,
 }
 
 
-def reader(layout: Layout) -> Reader:
+def reader(layout: Layout | None = None) -> Reader:
     """A reader of files that end in any of READERS; BadRecording for one that shows other joints than the layout's."""
 
     def read(name: str, path: str, content: bytes) -> Bodies:
         bodies = READERS["." + path.rpartition(".")[2]](name, path, content)
-        if bodies.joints.shape[1] != layout.size:
+        if layout is not None and bodies.joints.shape[1] != layout.size:
             wanted = f"the joints of {layout.name} ({layout.size})"
             raise BadRecording(path, wanted, f"{bodies.joints.shape[1]} joints")
         return bodies

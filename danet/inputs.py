@@ -1,0 +1,74 @@
+"""Files, folders and frames as users have them in, body sightings and prepared sequences out.
+
+Whatever it came from, a recording takes the way of the training data: sightings, denoised, centred.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from danet.config import Prepare
+from danet.datasets.catalogue import DATASETS
+from danet.datasets.reading import NUMPY, READERS, reader
+from danet.errors import UserError
+from danet.prepare.centre import centre
+from danet.prepare.denoise import denoise
+from danet.prepare.parse import read_recording
+from danet.recording import Bodies, Sequence
+from danet.skeleton import LAYOUTS, Layout
+
+Complain = Callable[[UserError], None]  # takes what is wrong with one file, so that the others go on
+
+
+def prepared(bodies: Bodies, settings: Prepare, layout: Layout) -> Sequence | None:
+    """The sightings as the network is given them; None where denoising leaves nobody."""
+    sequence, _ = denoise(bodies, settings)
+    return None if sequence is None else centre(sequence, layout.origin, settings.timing)
+
+
+def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = None) -> Sequence:
+    """A recording's file as the network is given it; without a layout, that of the shipped ones with as many joints.
+
+    Errors: UserError when it cannot be read, shows other joints, nobody, or nobody for long enough.
+    """
+    file = Path(file)
+    if file.suffix not in READERS:
+        raise UserError(f"{file}: wanted a file that ends in {', '.join(READERS)}, found '{file.suffix}'")
+    bodies = read_recording(reader(layout), file.stem, str(file))
+    size = bodies.joints.shape[1]
+    known = [layout] if layout else [each for each in LAYOUTS.values() if each.size == size]
+    if not known:
+        raise UserError(
+            f"{file}: wanted {' or '.join(str(each.size) for each in LAYOUTS.values())} joints, found {size}"
+        )
+    sequence = prepared(bodies, settings, known[0])
+    if sequence is None:
+        wanted = f"a body in more than {settings.shortest_body} frames"
+        raise UserError(f"{file}: wanted {wanted}, found none of {len(bodies.index.ids)} to be one")
+    return sequence
+
+
+def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) -> list[Path]:
+    """The files among the places, and in their stead for folders all recordings of the layout below, sorted by path.
+
+    Links to folders are not followed. `complain` is told of a folder that cannot be opened or holds no recording.
+    """
+    readable = {NUMPY, *(suffix for data in DATASETS.values() if data.layout == layout for suffix in data.suffixes)}
+    suffixes = sorted(readable)
+
+    def closed(error: OSError) -> None:
+        complain(UserError(f"{error.filename}: wanted a folder that can be read, found: {error.strerror}"))
+
+    files: list[Path] = []
+    for place in places:
+        if not place.is_dir():
+            files.append(place)
+            continue
+        walk = os.walk(place, onerror=closed)
+        found = sorted(
+            Path(folder, name) for folder, _, names in walk for name in names if Path(name).suffix in readable
+        )
+        if not found:
+            complain(UserError(f"{place}: wanted files that end in {', '.join(suffixes)}, found none"))
+        files += found
+    return files

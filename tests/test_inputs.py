@@ -1,0 +1,293 @@
+"""Arrays, folders and streams get the scores of the files that show the same, and one line for what is none."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from danet.config import Clips, Model, Prepare, Simulate
+from danet.datasets.demo import DEMO
+from danet.errors import UserError
+from danet.inputs import read_sequence, recordings_in
+from danet.labels import Labels
+from danet.model.weights import build_model, save_weights
+from danet.predict import Predictor, load, scores_by_file
+from danet.prepare.parse import read_recording
+from danet.simulate.simulate import simulate
+from danet.skeleton import KINECT_V1, KINECT_V2
+from danet.stream import labels_of
+
+ROOT = Path(__file__).parents[1]
+DANET = Path(sys.executable).with_name("danet")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Random weights and simulated recordings, where the README has them."""
+    folder = tmp_path_factory.mktemp("place")
+    simulate(folder / "results/demo/raw", Simulate(performers=2, setups=1, replications=1, frames=24))
+    about = {
+        **DEMO.describe(),
+        "clips": Clips(frames=8, windows=2).model_dump(),
+        "model": Model(width=16, blocks=1, heads=2).model_dump(),
+        "prepare": Prepare().model_dump(),
+        "actions": list(DEMO.actions),
+    }
+    torch.manual_seed(1)
+    weights = folder / "results/demo/cross_view/danet/seed0/weights.safetensors"
+    save_weights(weights, build_model(about).state_dict(), about)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(place):
+    return load(place / "results/demo/cross_view/danet/seed0/weights.safetensors")
+
+
+def danet(place, *arguments, given=None):
+    return subprocess.run([DANET, *map(str, arguments)], cwd=place, input=given, capture_output=True, text=True)
+
+
+def array_of(file: Path) -> np.ndarray:
+    """(M, T, 25, 3): what a recording holds, a row for each id in order of first sight."""
+    bodies = read_recording(DEMO, file.stem, str(file))
+    joints = np.zeros((len(bodies.index.ids), bodies.frames, 25, 3), np.float32)
+    joints[bodies.index.track, bodies.frame] = bodies.joints
+    return joints
+
+
+def of_two(place) -> Path:
+    """A recording in which denoising has something to choose from."""
+    files = sorted((place / "results/demo/raw").iterdir())
+    return max(files, key=lambda file: len(array_of(file)))
+
+
+def alone(place) -> Path:
+    files = sorted((place / "results/demo/raw").iterdir())
+    return next(file for file in files if len(array_of(file)) == 1)
+
+
+def test_an_array_is_prepared_and_scored_as_its_recording(place, predictor, tmp_path):
+    for file in (of_two(place), alone(place)):
+        np.save(tmp_path / "same.npy", array_of(file))
+        made, expected = predictor.sequence(tmp_path / "same.npy"), predictor.sequence(file)
+        np.testing.assert_array_equal(made.joints, expected.joints)
+        np.testing.assert_allclose(predictor.scores(tmp_path / "same.npy"), predictor.scores(file), atol=1e-6)
+    assert len(array_of(of_two(place))) > 1
+    np.save(tmp_path / "flat.npy", array_of(alone(place))[0].astype(np.float64))
+    np.testing.assert_array_equal(read_sequence(tmp_path / "flat.npy", Prepare()).joints, made.joints)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones((4, 24, 3)), r"\(T, 25, 3\) or \(M, T, 25, 3\), found shape \(4, 24, 3\)"),
+        (np.ones((4, 20, 3)), r"found shape \(4, 20, 3\)"),
+        (np.ones((25, 3)), r"found shape \(25, 3\)"),
+        (np.ones((0, 25, 3)), r"found shape \(0, 25, 3\)"),
+        (np.full((4, 25, 3), "1"), "wanted an array of real numbers, found the type <U1"),
+        (np.ones((4, 25, 3), complex), "found the type complex128"),
+        (np.where(np.arange(4)[:, None, None] == 2, np.nan, np.ones((4, 25, 3))), "frame 3, body 1: wanted finite"),
+        (np.full((4, 25, 3), 1e300), "frame 1, body 1: wanted finite"),
+        (np.full((4, 25, 3), 1e8), "wanted coordinates within"),
+        (np.zeros((4, 25, 3)), "wanted a body in at least one frame"),
+        (np.array({"a": 1}, dtype=object), "wanted an array written by numpy.save"),
+    ],
+)
+def test_an_array_that_is_no_recording(predictor, tmp_path, values, message):
+    np.save(tmp_path / "bad.npy", values)
+    with pytest.raises(UserError, match=message) as caught:
+        predictor.sequence(tmp_path / "bad.npy")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_file_that_is_no_array(predictor, tmp_path):
+    np.savez(tmp_path / "several.npz", a=np.ones(3))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    whole = tmp_path / "whole.npy"
+    np.save(whole, np.ones((4, 25, 3)))
+    (tmp_path / "cut.npy").write_bytes(whole.read_bytes()[:-7])
+    (tmp_path / "vast.npy").write_bytes(
+        whole.read_bytes().replace(b"(4, 25, 3), }" + b" " * 12, b"(4444444444444, 25, 3), }")
+    )
+    (tmp_path / "empty.npy").touch()
+    for name, message in {"several": "an archive", "cut": "ValueError", "vast": "Error", "empty": "EOFError"}.items():
+        with pytest.raises(UserError, match=message) as caught:
+            predictor.sequence(tmp_path / f"{name}.npy")
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_folders_are_searched_for_what_the_network_reads(place, tmp_path):
+    for name in ("b.skeleton", "a.npy", "deep/er/c.skeleton", "other.json", "notes.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    single = Path("given.json")
+    found = recordings_in([single, tmp_path], KINECT_V2, pytest.fail)
+    assert found == [single, tmp_path / "a.npy", tmp_path / "b.skeleton", tmp_path / "deep/er/c.skeleton"]
+    assert recordings_in([tmp_path], KINECT_V1, pytest.fail) == [tmp_path / "a.npy", tmp_path / "other.json"]
+    (tmp_path / "bare").mkdir()
+    said: list[UserError] = []
+    assert recordings_in([tmp_path / "bare", single], KINECT_V2, said.append) == [single]
+    (error,) = said
+    assert str(error).startswith(f"{tmp_path}/bare: wanted files that end in .mat, .npy, .skeleton, .txt, found none")
+
+
+def test_a_file_scores_in_a_batch_as_alone(place, predictor):
+    files = sorted((place / "results/demo/raw").iterdir())[:9]
+    for size in (4, 64):
+        found = list(scores_by_file(predictor, files, pytest.fail, size))
+        assert [file for file, _ in found] == files
+        for file, scores in found:
+            np.testing.assert_allclose(scores, predictor.scores(file), atol=1e-6)
+
+
+def test_a_file_that_cannot_be_read_loses_no_other(place, predictor, tmp_path):
+    good = alone(place)
+    for name in ("a", "c"):
+        (tmp_path / f"{name}.skeleton").write_bytes(good.read_bytes())
+    (tmp_path / "b.skeleton").write_text("1\n1\n")
+    weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
+    done = danet(place, "predict", weights, tmp_path, tmp_path / "absent.skeleton", "--csv", "--top", 2)
+    assert done.returncode == 2
+    bad, absent = done.stderr.splitlines()
+    assert bad.startswith(f"danet: {tmp_path}/b.skeleton, line 3")
+    assert "absent.skeleton: wanted" in absent
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [(Path(row["file"]).name, row["rank"]) for row in rows] == [
+        ("a.skeleton", "1"), ("a.skeleton", "2"), ("c.skeleton", "1"), ("c.skeleton", "2"),
+    ]  # fmt: skip
+    expected = predictor.named(predictor.scores(good), 2)
+    assert [row["action"] for row in rows[:2]] == [best["action"] for best in expected]
+    np.testing.assert_allclose(
+        [float(row["score"]) for row in rows[:2]], [best["score"] for best in expected], atol=1e-6
+    )
+
+
+def test_a_view_that_cannot_be_read_loses_no_other(place, predictor, tmp_path, capsys):
+    good = sorted((place / "results/demo/raw").glob("S001C00?P001R001A003.skeleton"))
+    labels = Labels(predictor, [good[0], tmp_path / "absent.skeleton", good[1]], True, 1, 0)
+    (label,) = labels
+    assert label.files == [str(file) for file in good[:2]]
+    assert label.predictions == predictor.named(predictor.scores(*good[:2]), 1)
+    assert labels.failed == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"danet: {tmp_path}/absent.skeleton: wanted a readable file")
+
+
+def test_a_name_that_is_no_text_is_spelt_out(place, predictor, tmp_path):
+    file = tmp_path / os.fsdecode(b"\xff.skeleton")
+    file.write_bytes(alone(place).read_bytes())
+    (label,) = Labels(predictor, [tmp_path], False, 1, 0)
+    assert label.files == [f"{tmp_path}/\\xff.skeleton"]
+
+
+def test_what_scores_too_low_is_unknown(place, predictor):
+    file = alone(place)
+    best = float(predictor.scores(file).max())
+    (low,), (high,) = (list(Labels(predictor, [file], False, 3, best + by)) for by in (-1e-4, 1e-4))
+    assert low.predictions == high.predictions
+    assert len(low.predictions) == 3
+    assert (low.label, high.label) == (low.predictions[0]["action"], "unknown")
+    weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
+    table = danet(place, "predict", weights, file, "--unknown-below", 1, "--top", 1).stdout.splitlines()
+    assert table[:2] == [str(file), "  unknown"]
+    assert table[2].endswith(str(low.predictions[0]["action"]))
+    ((entry,),) = [json.loads(danet(place, "predict", weights, file, "--unknown-below", 1, "--json").stdout)]
+    assert (entry["label"], len(entry["predictions"])) == ("unknown", 5)
+    rows = danet(place, "predict", weights, file, "--unknown-below", 1, "--csv", "--top", 1).stdout.splitlines()
+    assert rows[1] == f"{file},0,unknown,"
+
+
+def lines_of(joints: np.ndarray) -> list[bytes]:
+    return [json.dumps({"bodies": frame.tolist()}).encode() for frame in joints.swapaxes(0, 1)]
+
+
+def test_the_end_of_a_stream_scores_as_the_file_of_its_window(place, predictor, tmp_path):
+    for joints in (array_of(of_two(place)), array_of(alone(place))):
+        length = joints.shape[1]
+        labels = list(labels_of(predictor, lines_of(joints), window=16, every=7))
+        assert [label["frame"] for label in labels] == sorted({*range(7, length + 1, 7), length})
+        assert length > 16
+        for label in labels[2:]:
+            np.save(tmp_path / "window.npy", joints[:, label["frame"] - 16 : label["frame"]])
+            (best,) = predictor.named(predictor.scores(tmp_path / "window.npy"), 1)
+            assert label["action"] == best["action"]
+            assert label["score"] == pytest.approx(best["score"], abs=1e-6)
+    plain = [json.dumps(frame.tolist()).encode() for frame in joints[0]]
+    assert list(labels_of(predictor, plain, window=16, every=7)) == labels
+
+
+def test_a_stream_without_anybody(predictor):
+    assert list(labels_of(predictor, [b'{"bodies": []}'] * 3, window=2, every=2)) == [
+        {"frame": 2, "action": None, "score": None},
+        {"frame": 3, "action": None, "score": None},
+    ]
+    assert list(labels_of(predictor, [], window=2, every=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("", "JSONDecodeError"),
+        ("7", r"shape \(\)"),
+        ('{"body": []}', "an object without 'bodies'"),
+        ("[[1, 2, 3]]", r"shape \(1, 3\)"),
+        ('{"bodies": [[1], [1, 2]]}', "ValueError"),
+        (json.dumps([["1", "2", "3"]] * 25), "what is no number"),
+        (json.dumps([[10**30, 2, 3]] * 25), "what is no number"),
+        ("[" * 100_000, "RecursionError|JSONDecodeError"),
+        (json.dumps([[float("nan"), 2, 3]] * 25), "one beyond, or no number"),
+        (json.dumps([[1e300, 2, 3]] * 25), "one beyond, or no number"),
+    ],
+)
+def test_a_line_that_is_no_frame(predictor, line, found):
+    given = [b'{"bodies": []}', b'{"bodies": []}', line.encode()]
+    labels = labels_of(predictor, given, window=2, every=2)
+    assert next(labels)["frame"] == 2
+    with pytest.raises(UserError, match=f"standard input, line 3: wanted .*found ({found})") as caught:
+        next(labels)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_stream_command(place, predictor):
+    joints = array_of(alone(place))
+    given = "\n".join([*(line.decode() for line in lines_of(joints)[:20]), "no frame", ""])
+    weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
+    done = danet(place, "stream", weights, "--every", 10, given=given)
+    assert done.returncode == 2
+    assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [10, 20]
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("danet: standard input, line 21: wanted")
+
+
+def test_the_lines_of_the_readme_label_a_file(place, monkeypatch, capsys):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len([line for line in block.splitlines() if line]) <= 5
+    monkeypatch.chdir(place)
+    exec(compile(block, "README.md", "exec"), {})
+    (label,) = capsys.readouterr().out.splitlines()
+    network = Predictor(place / "results/demo/cross_view/danet/seed0/weights.safetensors")
+    (best,) = network.named(network.scores(place / "results/demo/raw/S001C001P001R001A001.skeleton"), 1)
+    assert label == best["action"]
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, danet; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules))); danet.nothing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+    assert "AttributeError: module 'danet' has no attribute 'nothing'" in done.stderr
+
+
+def test_every_command_says_how_it_is_called():
+    wide = os.environ | {"COLUMNS": "80", "TERM": "dumb"}
+    for command in ("prepare", "check", "split", "predict", "stream", "estimate", "export ctr-gcn", "export sgn"):
+        done = subprocess.run([DANET, *command.split(), "--help"], capture_output=True, text=True, env=wide)
+        assert f"Example: danet {command}" in done.stdout, done.stderr
+        assert max(map(len, done.stdout.splitlines())) <= 80

@@ -1,0 +1,95 @@
+"""The report in a real browser: nothing leaves the page, nothing breaks, and it fits a telephone as well as a desk."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_report import PUBLISHED, make_preparation, make_run
+
+from danet.report.page import render
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    runs = [make_run(folder / "results", seed=seed) for seed in (0, 1)]
+    runs.append(make_run(folder / "results", "nw_ucla", seed=0))
+    render(runs, [make_preparation(folder / "results")], PUBLISHED, folder / "report")
+    return folder / "report/index.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not (BROWSER and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-dev-shm-usage"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def requests(browser) -> list[str]:
+    """The addresses that were asked for since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+    return [one["request"]["url"] for one in sent]
+
+
+def test_nothing_is_wrong_and_nothing_leaves_the_page(browser, page):
+    requests(browser)
+    browser.get(page.as_uri())
+    assert browser.get_log("browser") == []
+    assert [url for url in requests(browser) if not url.startswith("data:")] == [page.as_uri()]
+    assert "DANet" in browser.title
+    assert browser.execute_script("return document.querySelectorAll('script').length") == 1, "names are no markup"
+
+
+def test_every_figure_shows(browser, page):
+    browser.get(page.as_uri())
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('figure svg')].map(f => [f.getBoundingClientRect().width,"
+        " f.getBoundingClientRect().height])"
+    )
+    assert len(sizes) >= 12
+    assert min(min(size) for size in sizes) > 50
+    linked = browser.execute_script("return [...document.querySelectorAll('figcaption a')].map(link => link.href)")
+    assert len(linked) == 2 * len(sizes), "its picture and its numbers"
+    assert all(Path(link.removeprefix("file://")).is_file() for link in linked)
+
+
+def test_a_heading_sorts_its_table_and_again_the_other_way(browser, page):
+    browser.get(page.as_uri())
+    table = "[...document.querySelectorAll('table')].find(t => t.caption.textContent.includes('by action'))"
+    column = f"return [...{table}.tBodies[0].rows].map(row => row.cells[1].dataset.sort)"
+    for order in (sorted(map(float, browser.execute_script(column)), reverse=True), None):
+        browser.execute_script(f"{table}.tHead.rows[0].cells[1].querySelector('button').click()")
+        found = [float(value) for value in browser.execute_script(column)]
+        assert found == (order or sorted(found))
+    assert len(set(found)) > 1
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_can_be_read(browser, page, width, scheme):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme_asked = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme_asked)
+    browser.get(page.as_uri())
+    across = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert across[0] <= across[1] == width, "only tables and figures scroll sideways, in boxes of their own"
+    ink, paper = (
+        browser.execute_script(f"return getComputedStyle(document.body).{what}") for what in ("color", "backgroundColor")
+    )
+    dark, bright = (sum(map(float, color[color.index("(") + 1 : -1].split(",")[:3])) for color in (ink, paper))
+    assert (dark < bright) == (scheme == "light")
+    assert abs(dark - bright) > 450

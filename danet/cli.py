@@ -162,6 +162,21 @@ def stream_command(
         print(json.dumps(label, ensure_ascii=False), flush=True)
 
 
+@app.command("draw")
+def draw_command(
+    file: Annotated[Path, typer.Argument(help="A recording: .skeleton, .json, .txt, .mat or .npy.")],
+    out: Annotated[Path, typer.Option(help="The picture: .png for some frames, .gif for all.")],
+    attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
+) -> None:
+    """Draws the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
+
+    Example: danet draw S001C001P001R001A001.skeleton --out drawn.gif
+    """
+    from danet.draw import draw
+
+    print(json.dumps(draw(file, out, attention)))
+
+
 @app.command("estimate")
 def estimate_command(
     run: Annotated[str, typer.Argument(help="Data set and protocol, as ntu60/cross_view.")],

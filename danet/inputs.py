@@ -26,10 +26,10 @@ def prepared(bodies: Bodies, settings: Prepare, layout: Layout) -> Sequence | No
     return None if sequence is None else centre(sequence, layout.origin, settings.timing)
 
 
-def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = None) -> Sequence:
-    """A recording's file as the network is given it; without a layout, that of the shipped ones with as many joints.
+def read_bodies(file: str | Path, layout: Layout | None = None) -> tuple[Bodies, Layout]:
+    """The sightings of a recording's file, and their layout: without one, the shipped one with as many joints.
 
-    Errors: UserError when it cannot be read, shows other joints, nobody, or nobody for long enough.
+    Errors: UserError when the file cannot be read, shows other joints or nobody.
     """
     file = Path(file)
     if file.suffix not in READERS:
@@ -38,10 +38,18 @@ def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = N
     size = bodies.joints.shape[1]
     known = [layout] if layout else [each for each in LAYOUTS.values() if each.size == size]
     if not known:
-        raise UserError(
-            f"{file}: wanted {' or '.join(str(each.size) for each in LAYOUTS.values())} joints, found {size}"
-        )
-    sequence = prepared(bodies, settings, known[0])
+        sizes = " or ".join(str(each.size) for each in LAYOUTS.values())
+        raise UserError(f"{file}: wanted {sizes} joints, found {size}")
+    return bodies, known[0]
+
+
+def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = None) -> Sequence:
+    """A recording's file as the network is given it; layout and errors as for `read_bodies`.
+
+    Errors: UserError when nobody is seen for long enough, too.
+    """
+    bodies, layout = read_bodies(file, layout)
+    sequence = prepared(bodies, settings, layout)
     if sequence is None:
         wanted = f"a body in more than {settings.shortest_body} frames"
         raise UserError(f"{file}: wanted {wanted}, found none of {len(bodies.index.ids)} to be one")

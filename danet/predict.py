@@ -6,12 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from danet.clips import Sequences
 from danet.config import Clips, Prepare
 from danet.device import pick_device
 from danet.errors import UserError
-from danet.evaluate import EVALUATION_BATCH, fused_scores
+from danet.evaluate import EVALUATION_BATCH, as_tensors, fused_scores
 from danet.inputs import Complain, read_sequence
 from danet.model.danet import DANet
 from danet.model.weights import load_model
@@ -59,6 +60,17 @@ class Predictor:
         """
         made = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
         return fused_scores(self.model, made, np.arange(len(made))[:, None], self.device)
+
+    @torch.inference_mode()
+    def joint_map(self, recording: Recording) -> np.ndarray:
+        """(V,) the share of the cross-attention that each joint of one recording gets, parts left out.
+
+        Errors: UserError when a file cannot be read or shows nobody.
+        """
+        clips = self.clips.model_copy(update={"windows": 1})
+        batch = Sequences([self.sequence(recording)], self.layout, clips).cut(np.zeros(1, np.int64), None)
+        maps = self.model(*as_tensors(batch, self.device)).joint_map
+        return maps[0, : self.layout.size].float().cpu().numpy()
 
     def label(self, *views: Recording) -> str:
         """The likeliest action of one performance. Errors: UserError when a file cannot be read or shows nobody."""

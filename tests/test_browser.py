@@ -88,7 +88,8 @@ def test_it_fits_and_can_be_read(browser, page, width, scheme):
     across = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert across[0] <= across[1] == width, "only tables and figures scroll sideways, in boxes of their own"
     ink, paper = (
-        browser.execute_script(f"return getComputedStyle(document.body).{what}") for what in ("color", "backgroundColor")
+        browser.execute_script(f"return getComputedStyle(document.body).{what}")
+        for what in ("color", "backgroundColor")
     )
     dark, bright = (sum(map(float, color[color.index("(") + 1 : -1].split(",")[:3])) for color in (ink, paper))
     assert (dark < bright) == (scheme == "light")

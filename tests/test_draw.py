@@ -1,0 +1,81 @@
+"""Skeletons drawn from a file: who is kept in ink, who is dropped in grey, and one picture a frame."""
+
+import numpy as np
+import pytest
+from conftest import kinect_text
+from PIL import Image
+
+from danet.config import Prepare
+from danet.draw import GREY, INKS, actor_of, draw
+from danet.errors import UserError
+from danet.inputs import read_bodies
+from danet.model.weights import build_model, save_weights
+from danet.skeleton import KINECT_V2
+
+CLIPS = {"frames": 8}
+MODEL = {"width": 16, "blocks": 1, "heads": 2}
+
+
+def colors_in(path, frame=0):
+    with Image.open(path) as image:
+        image.seek(frame)
+        return {tuple(color) for color in np.asarray(image.convert("RGB")).reshape(-1, 3).tolist()}
+
+
+def near(colors, wanted):
+    wanted = tuple(int(wanted[place : place + 2], 16) for place in (1, 3, 5))
+    return any(max(abs(one - other) for one, other in zip(color, wanted, strict=True)) < 12 for color in colors)
+
+
+@pytest.fixture
+def file(tmp_path, rng):
+    """A person for 20 frames, and in frames 5 to 8 something that preparation drops."""
+    shape = np.array([0.15, 0.6, 0.1]) * rng.uniform(-1, 1, (25, 3)) + [0, 0, 2]
+    walk = [shape + [0.02 * frame, 0, 0] for frame in range(20)]
+    frames = [
+        [(11, walk[frame]), *([(12, walk[frame] + [1.0, 0, 0])] if 4 <= frame < 8 else [])] for frame in range(20)
+    ]
+    (tmp_path / "walk.skeleton").write_bytes(kinect_text(frames))
+    return tmp_path / "walk.skeleton"
+
+
+def test_who_is_kept_is_told_from_who_is_dropped(file):
+    bodies, layout = read_bodies(file)
+    assert layout is KINECT_V2
+    actors = actor_of(bodies, Prepare())
+    assert (actors[bodies.body == 11] == 0).all()
+    assert (actors[bodies.body == 12] == -1).all()
+    assert (actor_of(bodies, Prepare(timing="reference")) == actors).all()
+
+
+def test_a_picture_of_some_frames_and_one_of_all(file, tmp_path):
+    assert draw(file, tmp_path / "walk.png") == {"frames": 20, "bodies": 2, "kept": 1}
+    assert draw(file, tmp_path / "walk.gif") == {"frames": 20, "bodies": 2, "kept": 1}
+    still = colors_in(tmp_path / "walk.png")
+    assert near(still, INKS[0])
+    assert near(still, GREY)
+    assert not near(still, INKS[1])
+    with Image.open(tmp_path / "walk.gif") as moving:
+        assert moving.n_frames == 20
+    with_both, alone = colors_in(tmp_path / "walk.gif", 5), colors_in(tmp_path / "walk.gif", 15)
+    assert len(with_both - alone) > 0
+
+
+def test_attention_is_drawn_on_who_is_kept(file, tmp_path):
+    about = {"dataset": "demo", "layout": "kinect_v2_25", "actions": ["a", "b"], "model": MODEL, "clips": CLIPS}
+    save_weights(tmp_path / "w.safetensors", build_model(about).state_dict(), about | {"prepare": {}})
+    draw(file, tmp_path / "plain.png")
+    draw(file, tmp_path / "attended.png", tmp_path / "w.safetensors")
+    plain, attended = (colors_in(tmp_path / name) for name in ("plain.png", "attended.png"))
+
+    def green(colors):
+        return any(color[1] > color[0] + 25 and color[1] > color[2] + 25 for color in colors)
+
+    assert green(attended)
+    assert not green(plain)
+
+
+def test_another_ending_is_refused(file, tmp_path):
+    with pytest.raises(UserError, match=r"walk\.jpg: wanted a name that ends in \.png or \.gif, found '\.jpg'"):
+        draw(file, tmp_path / "walk.jpg")
+    assert not (tmp_path / "walk.jpg").exists()

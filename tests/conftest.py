@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 import yaml
 
+from danet.config import Prepare, Run, Simulate, check
+from danet.datasets.demo import DEMO
+from danet.prepare.chain import prepare
+from danet.prepare.split import split
 from danet.recording import Bodies
+from danet.simulate.simulate import simulate
+from danet.train import train
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
@@ -61,6 +67,22 @@ def make_bodies(rng: np.random.Generator) -> Callable[..., Bodies]:
         )
 
     return make
+
+
+def train_on_demo(folder: Path) -> dict[str, Path]:
+    """Simulates, prepares and splits a small demo in a folder and trains a small network there for an epoch.
+
+    Returns the paths of the centred sequences and of the split, by the names that stages know them by.
+    """
+    simulate(folder / "raw", Simulate(performers=4, setups=1, replications=1, frames=20))
+    prepare(DEMO, folder / "raw", folder / "centred.h5", settings=Prepare(), jobs=1)
+    settings = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"epochs": 1}}
+    run = check(Run, settings, "test")
+    names = [path.stem for path in (folder / "raw").iterdir()]
+    split(DEMO, "cross_view", names, run.split).to_parquet(folder / "split.parquet")
+    data = {"centred": folder / "centred.h5", "split": folder / "split.parquet"}
+    train(**data, run=run, dataset="demo", protocol="cross_view", seed=0, code={}, threads=1, folder=folder)
+    return data
 
 
 class Checkout:

@@ -5,21 +5,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import train_on_demo
 
 from danet.attend import attend, map_agreement, pairs_of_views
 from danet.clips import Sequences
-from danet.config import Clips, Prepare, Run, Simulate, check
+from danet.config import Clips
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluate import as_tensors
 from danet.model.weights import load_model
-from danet.prepare.chain import prepare
-from danet.prepare.split import split
 from danet.recording import Sequence
-from danet.simulate.simulate import simulate
 from danet.skeleton import KINECT_V2
 from danet.store import open_records
-from danet.train import train
 
 NAMES = [f"S001C00{camera}P00{person}R001A00{action}" for camera in (1, 2, 3) for person in (1, 2) for action in (1, 2)]
 
@@ -27,14 +24,7 @@ NAMES = [f"S001C00{camera}P00{person}R001A00{action}" for camera in (1, 2, 3) fo
 @pytest.fixture(scope="module")
 def attended(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attended")
-    simulate(folder / "raw", Simulate(performers=4, setups=1, replications=1, frames=20))
-    prepare(DEMO, folder / "raw", folder / "centred.h5", settings=Prepare(), jobs=1)
-    settings = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"epochs": 1}}
-    run = check(Run, settings, "test")
-    names = [path.stem for path in (folder / "raw").iterdir()]
-    split(DEMO, "cross_view", names, run.split).to_parquet(folder / "split.parquet")
-    data = {"centred": folder / "centred.h5", "split": folder / "split.parquet"}
-    train(**data, run=run, dataset="demo", protocol="cross_view", seed=0, code={}, threads=1, folder=folder)
+    train_on_demo(folder)
     attend(**arguments(folder))
     return folder
 

@@ -8,17 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import train_on_demo
 
 from danet.clips import Sequences
-from danet.config import Prepare, Run, Simulate, check
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluate import as_tensors, evaluate, scores_of
 from danet.predict import Predictor
-from danet.prepare.chain import prepare
-from danet.prepare.split import split
-from danet.simulate.simulate import simulate
-from danet.train import train
 
 DANET = Path(sys.executable).with_name("danet")
 
@@ -27,14 +23,7 @@ DANET = Path(sys.executable).with_name("danet")
 def trained(tmp_path_factory):
     """A network of one epoch, its raw files and its scores, made without the workflow."""
     folder = tmp_path_factory.mktemp("trained")
-    simulate(folder / "raw", Simulate(performers=4, setups=1, replications=1, frames=20))
-    prepare(DEMO, folder / "raw", folder / "centred.h5", settings=Prepare(), jobs=1)
-    settings = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"epochs": 1}}
-    run = check(Run, settings, "test")
-    names = [path.stem for path in (folder / "raw").iterdir()]
-    split(DEMO, "cross_view", names, run.split).to_parquet(folder / "split.parquet")
-    data = {"centred": folder / "centred.h5", "split": folder / "split.parquet"}
-    train(**data, run=run, dataset="demo", protocol="cross_view", seed=0, code={}, threads=1, folder=folder)
+    data = train_on_demo(folder)
     outputs = {"scores": folder / "scores.parquet", "metrics": folder / "metrics.json"}
     evaluate(**data, **outputs, weights=folder / "weights.safetensors", run=folder / "run.json")
     return folder

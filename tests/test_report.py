@@ -417,6 +417,7 @@ def test_attention_is_drawn_where_it_lies(tmp_path):
     assert {value for index, own in enumerate(radii) if index % 25 != 1 for value in own} == {"0.0"}
     most, late = (float(radii[1][frame]) for frame in (0, 7))
     assert most == pytest.approx(late / 3, abs=0.1), "the second half of the clip gets three times the attention"
+    assert "SIMULATED" in next(element.text for element in moving if element.tag.endswith("text"))
     still = (figures / f"{stem}.svg").read_text()
     assert still.count("#2c9a4b") >= 2 * 8, "the most attended joint of each frame"
     assert "SIMULATED" in still

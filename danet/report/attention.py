@@ -232,8 +232,9 @@ def moving(group: Group, attention: Attention, shown: Shown) -> str:
     """The clip as an SVG that moves by itself, the views side by side; ellipses as in `skeletons`."""
     layout = attention.body
     width, height = 240, 280  # of each view, pixels
-    title = heading(group, f"Attention: {shown.action}").replace("\n", ", ")
-    pieces = []
+    title, _, where = heading(group, f"Attention: {shown.action}").partition("\n")
+    across = width * len(shown.views)
+    pieces = [_text(across / 2, 14, title)]
     for column, view in enumerate(shown.views):
         places, relevance = view.places, view.relevance(layout.size)
         low, high = places[..., :2].min(axis=(0, 1, 2)), places[..., :2].max(axis=(0, 1, 2))
@@ -251,18 +252,18 @@ def moving(group: Group, attention: Attention, shown: Shown) -> str:
                 round_it = {"cx": x[actor, :, joint], "cy": y[actor, :, joint], "r": largest * relevance[:, joint]}
                 color = f'fill="{GREEN}" fill-opacity="0.85"' if joint == best else f'fill="{BLUE}" fill-opacity="0.35"'
                 pieces.append(_moving("circle", round_it, color))
-        label = escape(f"view {view.view}: {view.name}")
-        pieces.append(
-            f'<text x="{(column + 0.5) * width}" y="{height - 8}" text-anchor="middle" font-size="11" '
-            f'font-family="sans-serif" fill="currentColor">{label}</text>'
-        )
-    across = width * len(shown.views)
+        pieces.append(_text((column + 0.5) * width, height - 8, f"view {view.view}: {view.name}"))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across * 0.75:g}pt" height="{height * 0.75:g}pt" '
-        f'viewBox="0 0 {across} {height}" color="{DARK_INK}" role="img"><title>{escape(title)}</title>'
+        f'viewBox="0 0 {across} {height}" color="{DARK_INK}" role="img"><title>{escape(f"{title}, {where}")}</title>'
         + "".join(pieces)
         + "</svg>\n"
     )
+
+
+def _text(x: float, y: float, text: str) -> str:
+    look = 'text-anchor="middle" font-size="11" font-family="sans-serif" fill="currentColor"'
+    return f'<text x="{x:g}" y="{y:g}" {look}>{escape(text)}</text>'
 
 
 def _moving(shape: str, values: dict[str, np.ndarray], look: str) -> str:

@@ -37,6 +37,15 @@ def browser():
     driver.quit()
 
 
+def show(browser, page: Path) -> None:
+    """Opens the page and waits until all of it is there: where a page is opened again, `get` may return before that."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get("about:blank")
+    browser.get(page.as_uri())
+    WebDriverWait(browser, 60).until(lambda it: it.execute_script("return document.readyState") == "complete")
+
+
 def requests(browser) -> list[str]:
     """The addresses that were asked for since the last call."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
@@ -46,15 +55,15 @@ def requests(browser) -> list[str]:
 
 def test_nothing_is_wrong_and_nothing_leaves_the_page(browser, page):
     requests(browser)
-    browser.get(page.as_uri())
+    show(browser, page)
     assert browser.get_log("browser") == []
-    assert [url for url in requests(browser) if not url.startswith("data:")] == [page.as_uri()]
+    assert [url for url in requests(browser) if not url.startswith(("data:", "about:"))] == [page.as_uri()]
     assert "DANet" in browser.title
     assert browser.execute_script("return document.querySelectorAll('script').length") == 1, "names are no markup"
 
 
 def test_every_figure_shows(browser, page):
-    browser.get(page.as_uri())
+    show(browser, page)
     sizes = browser.execute_script(
         "return [...document.querySelectorAll('figure svg')].map(f => [f.getBoundingClientRect().width,"
         " f.getBoundingClientRect().height])"
@@ -67,7 +76,7 @@ def test_every_figure_shows(browser, page):
 
 
 def test_a_heading_sorts_its_table_and_again_the_other_way(browser, page):
-    browser.get(page.as_uri())
+    show(browser, page)
     table = "[...document.querySelectorAll('table')].find(t => t.caption.textContent.includes('by action'))"
     column = f"return [...{table}.tBodies[0].rows].map(row => row.cells[1].dataset.sort)"
     for order in (sorted(map(float, browser.execute_script(column)), reverse=True), None):
@@ -84,7 +93,7 @@ def test_it_fits_and_can_be_read(browser, page, width, scheme):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme_asked = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme_asked)
-    browser.get(page.as_uri())
+    show(browser, page)
     across = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert across[0] <= across[1] == width, "only tables and figures scroll sideways, in boxes of their own"
     ink, paper = (

@@ -102,7 +102,7 @@ def split_command(
 
 @app.command("predict")
 def predict_command(
-    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run, or an exported .onnx.")],
     files: Annotated[
         list[Path],
         typer.Argument(help="Recordings (.skeleton, .json, .txt, .mat), arrays (.npy), or folders of them."),
@@ -142,7 +142,7 @@ def predict_command(
 
 @app.command("stream")
 def stream_command(
-    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run, or an exported .onnx.")],
     window: Annotated[int, typer.Option(min=1, help="Frames that are labelled at a time, the latest.")] = 60,
     every: Annotated[int, typer.Option(min=1, help="Frames from one label to the next.")] = 15,
 ) -> None:
@@ -199,7 +199,9 @@ def estimate_command(
     print(json.dumps(found) if as_json else as_text(found))
 
 
-export_app = typer.Typer(no_args_is_help=True, help="Writes prepared sequences as the files of other projects.")
+export_app = typer.Typer(
+    no_args_is_help=True, help="Writes prepared sequences and networks as files of other projects."
+)
 app.add_typer(export_app, name="export")
 
 Centred = Annotated[Path, typer.Argument(help="What `danet prepare` wrote.")]
@@ -234,6 +236,22 @@ def export_sgn_command(
     from danet.export import export_sgn
 
     print(json.dumps(export_sgn(centred, protocol, out)))
+
+
+@export_app.command("onnx")
+def export_onnx_command(
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    out: Annotated[Path, typer.Argument(help="The .onnx to write.")],
+) -> None:
+    """Writes a trained network for onnxruntime, and prints how far its scores are from torch's as JSON.
+
+    `danet predict OUT FILE` then labels without torch.
+
+    Example: danet export onnx weights.safetensors danet.onnx
+    """
+    from danet.model.onnx import export_onnx
+
+    print(json.dumps(export_onnx(weights, out)))
 
 
 def _dataset_in(folder: Path, name: str) -> Dataset:

@@ -20,6 +20,7 @@ from danet.device import pick_device
 from danet.files import read_json, write_json, written_whole
 from danet.model.danet import DANet
 from danet.model.weights import load_model
+from danet.network import Network, fused_scores
 from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
 from danet.skeleton import find_layout
@@ -59,28 +60,22 @@ def scores_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: t
     return np.concatenate([scores(batch) for batch in batches])
 
 
-@torch.inference_mode()
-def fused_scores(model: DANet, sequences: Sequences, performances: np.ndarray, device: torch.device) -> np.ndarray:
-    """(G, actions) probabilities of G performances, each seen by n cameras; `performances` (G, n) are their samples.
+class TorchNetwork:
+    """A network whose weights are at hand, as `danet.network.Network` says."""
 
-    The mean over every view in the light of every view, itself included, as pairs of views are trained.
-    """
-    model.eval()
-    count, views = performances.shape
-    shifts = range(views if model.settings.cross_attention else 1)
-    found = []
-    for window in range(sequences.settings.windows):
-        batch = sequences.cut(performances.T.reshape(-1), None, window)
-        space, time = model.encode(*as_tensors(batch, device))
-        for by in shifts:
-            logits = model.relate((space, time), (space.roll(by * count, 0), time.roll(by * count, 0))).logits
-            found.append(logits.float().softmax(dim=1).unflatten(0, (views, count)))
-    return torch.stack(found).mean(dim=(0, 1)).cpu().numpy()
+    def __init__(self, model: DANet, about: dict, device: torch.device):
+        self.model, self.about, self.device = model.to(device).eval(), about, device
+
+    @torch.inference_mode()
+    def relate(self, batch: Batch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Network` says."""
+        space, time = self.model.encode(*as_tensors(batch, self.device))
+        first, second = (to_device(samples, self.device) for samples in (own, other))
+        found = self.model.relate((space[first], time[first]), (space[second], time[second]))
+        return found.logits.float().softmax(dim=1).cpu().numpy(), found.joint_map.float().cpu().numpy()
 
 
-def fused_views(
-    model: DANet, sequences: Sequences, chances: np.ndarray, dataset: Dataset, device: torch.device
-) -> dict | None:
+def fused_views(network: Network, sequences: Sequences, chances: np.ndarray, dataset: Dataset) -> dict | None:
     """Accuracy when the test recordings of one performance, from several cameras, get one label between them.
 
     `chances` (B, actions) are the scores of each recording alone, for comparison. None where no performance was tested
@@ -103,7 +98,7 @@ def fused_views(
         size = max(1, EVALUATION_BATCH // views)
         for start in range(0, len(same), size):
             performances = np.array(same[start : start + size])
-            fused = fused_scores(model, sequences, performances, device)
+            fused = fused_scores(network, sequences, performances)
             right.append(fused.argmax(axis=1) == labels[performances[:, 0]])
             alone.append((chances[performances].argmax(axis=2) == labels[performances]).reshape(-1))
     return {
@@ -225,7 +220,9 @@ def evaluate(
         "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
         "copies_of_training": int((~new).sum()),
         "top1_without_copies": float(right[new].mean()) if new.any() else None,
-        "fused_views": fused_views(model, sequences, chances, dataset, device) if segments == 1 else None,
+        "fused_views": fused_views(TorchNetwork(model, about, device), sequences, chances, dataset)
+        if segments == 1
+        else None,
         **(stressed_accuracies(model, centred, names, clips, device) if stress and segments == 1 else {}),
         **{key: trained[key] for key in ("parameters", "seconds", "epoch", "validation_top1")},
     }

@@ -1,4 +1,4 @@
-"""Weights and one raw recording in, its most likely actions out, by way of the very functions that prepare training."""
+"""A network and a raw recording in, its most likely actions out, by way of the functions that prepare training."""
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Ordered
@@ -6,30 +6,26 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from danet.clips import Sequences
 from danet.config import Clips, Prepare
-from danet.device import pick_device
 from danet.errors import UserError
-from danet.evaluate import EVALUATION_BATCH, as_tensors, fused_scores
 from danet.inputs import Complain, read_sequence
-from danet.model.danet import DANet
-from danet.model.weights import load_model
+from danet.network import fused_scores, open_network
 from danet.recording import Sequence
 from danet.skeleton import find_layout
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
 PREPARE = Prepare()
+FILES_AT_A_TIME = 64
 
 
 class Predictor:
     """A trained network with the preparation that it was trained on."""
 
     def __init__(self, weights: Path):
-        self.device = pick_device()
-        model, self.about = load_model(weights)
-        self.model: DANet = model.to(self.device)
+        self.network = open_network(weights)
+        self.about = self.network.about
         self.clips = Clips.model_validate(self.about["clips"])
         self.prepare = Prepare.model_validate(self.about["prepare"])
         self.layout = find_layout(self.about["layout"])
@@ -40,7 +36,7 @@ class Predictor:
         Errors: UserError when a file cannot be read or shows nobody.
         """
         views = Sequences([self.sequence(file) for file in files], self.layout, self.clips)
-        return fused_scores(self.model, views, np.arange(len(files))[None], self.device)[0]
+        return fused_scores(self.network, views, np.arange(len(files))[None])[0]
 
     def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
         """The `top` most likely actions, the likeliest first, with their scores."""
@@ -59,9 +55,8 @@ class Predictor:
         Errors: UserError when one cannot be read or shows nobody.
         """
         made = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
-        return fused_scores(self.model, made, np.arange(len(made))[:, None], self.device)
+        return fused_scores(self.network, made, np.arange(len(made))[:, None])
 
-    @torch.inference_mode()
     def joint_map(self, recording: Recording) -> np.ndarray:
         """(V,) the share of the cross-attention that each joint of one recording gets, parts left out.
 
@@ -69,8 +64,8 @@ class Predictor:
         """
         clips = self.clips.model_copy(update={"windows": 1})
         batch = Sequences([self.sequence(recording)], self.layout, clips).cut(np.zeros(1, np.int64), None)
-        maps = self.model(*as_tensors(batch, self.device)).joint_map
-        return maps[0, : self.layout.size].float().cpu().numpy()
+        alone = np.zeros(1, np.int64)
+        return self.network.relate(batch, alone, alone)[1][0, : self.layout.size]
 
     def label(self, *views: Recording) -> str:
         """The likeliest action of one performance. Errors: UserError when a file cannot be read or shows nobody."""
@@ -78,7 +73,10 @@ class Predictor:
 
 
 def load(weights: str | Path) -> Predictor:
-    """The trained network in a file of weights, ready to label. Errors: UserError for any other file."""
+    """The trained network in a file of weights, or in an exported one (.onnx), ready to label.
+
+    Errors: UserError for any other file.
+    """
     return Predictor(Path(weights))
 
 
@@ -103,7 +101,7 @@ def sequences_of(predictor: Predictor, files: Iterable[Path], complain: Complain
 
 
 def scores_by_file(
-    predictor: Predictor, files: Iterable[Path], complain: Complain, size: int = EVALUATION_BATCH
+    predictor: Predictor, files: Iterable[Path], complain: Complain, size: int = FILES_AT_A_TIME
 ) -> Iterator[tuple[Path, np.ndarray]]:
     """Each file that can be read, with its scores (actions,); so many are computed together as `size` says."""
     readable = sequences_of(predictor, files, complain)

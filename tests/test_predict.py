@@ -49,12 +49,12 @@ def test_scores_are_the_mean_over_windows(trained):
     made = Sequences([predictor.sequence(file)], predictor.layout, predictor.clips)
     each = []
     for window in range(4):
-        batch = as_tensors(made.cut(np.array([0]), None, window), predictor.device)
-        each.append(predictor.model(*batch).logits.softmax(dim=1).detach().numpy()[0])
+        batch = as_tensors(made.cut(np.array([0]), None, window), predictor.network.device)
+        each.append(predictor.network.model(*batch).logits.softmax(dim=1).detach().numpy()[0])
     assert np.ptp(each, axis=0).max() > 1e-5
     np.testing.assert_allclose(predictor.scores(file), np.mean(each, axis=0), atol=1e-6)
     np.testing.assert_allclose(
-        scores_of(predictor.model, made, np.array([0]), predictor.device)[0], np.mean(each, axis=0)
+        scores_of(predictor.network.model, made, np.array([0]), predictor.network.device)[0], np.mean(each, axis=0)
     )
 
 

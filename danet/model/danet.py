@@ -92,7 +92,15 @@ class DANet(nn.Module):
     def encode(
         self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int, branches: Tensor | None = None
     ) -> View:
-        """Each sample by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to its tokens.
+        """Each sample by itself: the clips of its actors, as in `tokens`, to its tokens, the mean over its actors.
+
+        `owner` (K,) says which of the B = `samples` samples each clip belongs to.
+        """
+        tokens = self.tokens(channels, joints, branches)
+        return _mean_by(owner, tokens.mean(dim=1), samples), _mean_by(owner, tokens.mean(dim=2), samples)
+
+    def tokens(self, channels: Tensor, joints: Tensor, branches: Tensor | None = None) -> Tensor:
+        """Each clip by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to (K, T, L, D).
 
         `branches` is what `draw_branches` drew, in training.
         """
@@ -107,8 +115,7 @@ class DANet(nn.Module):
         geometry = pair_geometry(places, self.settings.stretches)
         for index, block in enumerate(self.blocks):
             tokens = block(tokens, geometry, None if branches is None else branches[index])
-        tokens = self.norm(tokens)  # (K, T, L, D)
-        return _mean_by(owner, tokens.mean(dim=1), samples), _mean_by(owner, tokens.mean(dim=2), samples)
+        return self.norm(tokens)
 
     def relate(self, own: View, other: View) -> Output:
         """One view in the light of another (or of itself): cross-attention in space and in time, then the label."""

@@ -1,0 +1,87 @@
+"""A trained network as the tools use it, whatever computes it: batches of clips in, probabilities out.
+
+Weights (`.safetensors`) are computed by torch; an exported network (`.onnx`) by onnxruntime, and torch is not loaded.
+"""
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from danet.clips import Batch, Sequences
+from danet.errors import UserError
+
+INPUTS = {"channels": [0], "joints": [0], "share": [0, 1], "own": [0], "other": [0]}  # and their axes of any size
+OUTPUTS = ("probabilities", "joint_map")
+
+
+class Network(Protocol):
+    """`about` is what the file says of itself: layout, actions, settings of preparation, clips and model."""
+
+    about: dict
+
+    def relate(self, batch: Batch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (N, actions) and joints' maps (N, L) of N pairs of the batch's samples, by index.
+
+        Of each pair the sample `own[n]` is labelled in the light of `other[n]`; alone, where both are the same.
+        """
+
+
+class OnnxNetwork:
+    """What `danet export onnx` wrote. Errors: UserError for any other file."""
+
+    def __init__(self, content: bytes, where: str):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["danet"])
+        except Exception as error:  # onnxruntime's errors have no common class of their own
+            found = f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
+            raise UserError(f"{where}: wanted a network that danet exported, found {found}") from None
+
+    def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """OUTPUTS of INPUTS, in their order."""
+        return self.session.run(list(OUTPUTS), dict(zip(INPUTS, inputs, strict=True)))
+
+    def relate(self, batch: Batch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Network` says."""
+        share = (batch.owner == np.arange(batch.samples)[:, None]).astype(np.float32)
+        share /= share.sum(axis=1, keepdims=True)
+        probabilities, joint_map = self.run(batch.channels, batch.joints, share, own, other)
+        return probabilities, joint_map
+
+
+def open_network(path: Path) -> Network:
+    """The network in a file of weights, or in an exported one (.onnx). Errors: UserError for any other file."""
+    if path.suffix == ".onnx":
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: wanted a network that danet exported, found: {error.strerror}") from None
+        return OnnxNetwork(content, str(path))
+    from danet.device import pick_device
+    from danet.evaluate import TorchNetwork
+    from danet.model.weights import load_model
+
+    return TorchNetwork(*load_model(path), pick_device())
+
+
+def fused_scores(network: Network, sequences: Sequences, performances: np.ndarray) -> np.ndarray:
+    """(G, actions) probabilities of G performances, each seen by n cameras; `performances` (G, n) are their samples.
+
+    The mean over every view in the light of every view, itself included, as pairs of views are trained.
+    """
+    count, views = performances.shape
+    samples = np.arange(performances.size).reshape(count, views)
+    own = samples.repeat(views, axis=1)  # (G, n n)
+    other = np.tile(samples, views) if network.about["model"]["cross_attention"] else own
+    found = np.zeros(())
+    for window in range(sequences.settings.windows):
+        batch = sequences.cut(performances.reshape(-1), None, window)
+        probabilities, _ = network.relate(batch, own.reshape(-1), other.reshape(-1))
+        found = found + probabilities.reshape(count, views * views, -1).mean(axis=1)
+    return found / sequences.settings.windows

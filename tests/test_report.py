@@ -318,6 +318,25 @@ def test_folds_are_averaged_within_a_seed_first(tmp_path):
     assert row["samples"] == 16
 
 
+def test_each_fold_is_set_against_each_view_of_the_test_samples(tmp_path):
+    preparation = make_preparation(tmp_path / "results", "uestc")
+    for fold, seed in (("even", 0), ("even", 1), ("odd", 2)):
+        make_run(tmp_path / "results", "uestc", f"cross_view_2/{fold}", seed)
+    folders = [path.parent for path in (tmp_path / "results").rglob("metrics.json")]
+    render(folders, [preparation], PUBLISHED, tmp_path / "report")
+    table = pd.read_csv(tmp_path / "report/tables/uestc--cross_view_2--views.csv").set_index("fold")
+
+    def share(seed, view):
+        own = [a == b for a, b, at in zip(LABELS, PREDICTIONS[seed], VIEWS, strict=True) if at == view]
+        return 100 * statistics.mean(own)
+
+    assert list(table.columns) == ["1", "2", "simulated"]
+    for view in ("1", "2"):
+        assert table.loc["even", view] == pytest.approx((share(0, view) + share(1, view)) / 2)
+        assert table.loc["odd", view] == pytest.approx(share(2, view)) == 100
+    assert "top-1 % by view of the test samples" in (tmp_path / "report/index.html").read_text()
+
+
 def test_long_lists_are_cut_on_the_page_and_whole_in_the_file(tmp_path):
     preparation = make_preparation(tmp_path / "results", aside=250)
     render([], [preparation], PUBLISHED, tmp_path / "report")

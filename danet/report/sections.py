@@ -168,6 +168,7 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
     table = tables.accuracy(groups)
     keep(files, "accuracy", table)
     section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": [], "fused_views": None}
+    section["crossed"] = crossed(groups, files)
     fused = tables.fused_views(groups)
     if len(fused):
         section["fused_views"] = show(files, "fused-views", fused, FUSED_VIEWS, caption="Several cameras at once")
@@ -187,6 +188,20 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
         elif not group.simulated:
             section["without_figures"].append(group.title)
     return section
+
+
+def crossed(groups: Sequence[Group], files: Files) -> list[Table]:
+    """Accuracy by what was trained on and what was tested on, for each protocol of several folds."""
+    found = []
+    for folds in tables.families(groups):
+        frame = tables.by_fold_and_view(folds)
+        if frame is not None:
+            family = folds[0].protocol.partition("/")[0]
+            views = [Column(name, str(name), "percent", bar=True) for name in frame.columns[1:-1]]
+            columns = (Column("fold", "Trained on"), *views)
+            caption = f"{folds[0].runs[0].about.title}, {family}: top-1 % by view of the test samples"
+            found.append(show(files, f"{folds[0].dataset}--{family}--views", frame, columns, caption=caption))
+    return found
 
 
 def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:

@@ -61,18 +61,42 @@ def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
             "calibration_error_points": np.mean(errors or np.nan),
         }
         rows.append(_over_seeds(runs([group])) | row)
-    families: dict[tuple[str, str], list[Group]] = {}
-    for group in groups:
-        family, _, fold = group.protocol.partition("/")
-        if fold:
-            families.setdefault((group.dataset, family), []).append(group)
-    rows += [_over_folds(runs(family)) for family in families.values() if len(family) > 1]
+    rows += [_over_folds(runs(folds)) for folds in families(groups)]
     table = pd.DataFrame([row for row in rows if row is not None])
     return (
         table.sort_values(["simulated", "dataset", "protocol"], kind="stable", ignore_index=True)
         if len(table)
         else table
     )
+
+
+def families(groups: Sequence[Group]) -> list[list[Group]]:
+    """The folds of each protocol that has more than one of them."""
+    found: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        family, _, fold = group.protocol.partition("/")
+        if fold:
+            found.setdefault((group.dataset, family), []).append(group)
+    return [folds for folds in found.values() if len(folds) > 1]
+
+
+def by_fold_and_view(folds: Sequence[Group]) -> pd.DataFrame | None:
+    """A row per fold, named by what it is trained on, a column per view of the test samples: the mean over seeds.
+
+    None without a manifest, or where all test samples are of one view.
+    """
+    rows = []
+    for group in folds:
+        found = by_factor(group, "view")
+        if found is None:
+            return None
+        rows.append(found.assign(fold=group.protocol.partition("/")[2]))
+    cells = pd.concat(rows, ignore_index=True)
+    if cells["view"].nunique() < 2:
+        return None
+    table = cells.pivot(index="fold", columns="view", values="top1_mean_percent")
+    table = table.reindex(index=cells["fold"].unique(), columns=cells["view"].unique())
+    return table.rename_axis(columns=None).reset_index().assign(simulated=folds[0].simulated)
 
 
 def share_right(group: Group) -> pd.Series:

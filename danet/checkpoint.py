@@ -50,7 +50,9 @@ class State:
 
 
 def keep(state: State, folder: Path, identity: dict) -> None:
-    """Writes the whole state. `identity` says which run it belongs to."""
+    """Writes the whole state. `identity` says which run it belongs to: its `train` settings, whether to keep epochs."""
+    if identity["train"]["keep_epochs"]:
+        save_weights(_epoch(folder, len(state.history)), state.mean.state_dict(), {})
     tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
     tensors |= {f"mean.{key}": value for key, value in state.mean.state_dict().items()}
     tensors |= {f"best.{key}": value for key, value in state.best.items()}
@@ -83,8 +85,19 @@ def resume(state: State, folder: Path, identity: dict) -> None:
     log.info("resuming after epoch %d", len(history))
 
 
+def kept_epochs(folder: Path, count: int) -> dict[str, Tensor]:
+    """The evaluated weights after each of the first `count` epochs, by epoch and name: `12.label.weight`."""
+    every = {epoch: read_tensors(_epoch(folder, epoch))[0] for epoch in range(1, count + 1)}
+    return {f"{epoch}.{key}": value for epoch, tensors in every.items() for key, value in tensors.items()}
+
+
+def _epoch(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch{epoch}.safetensors"
+
+
 def forget(folder: Path) -> None:
     """Removes the state of a run that has ended."""
-    (folder / FILE).unlink(missing_ok=True)
+    for file in (folder / FILE, *folder.glob("epoch*.safetensors")):
+        file.unlink(missing_ok=True)
     if folder.is_dir():
         folder.rmdir()

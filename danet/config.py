@@ -172,6 +172,9 @@ class Train(Settings):
     clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
     map_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' attention maps.")
     feature_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' features.")
+    keep_epochs: bool = Field(
+        False, description="Keep the weights of every epoch, so that the report can tell what each would have scored."
+    )
     averaging: float = Field(
         0.99, ge=0, lt=1, description="Decay of the running mean of the weights; the mean is evaluated."
     )

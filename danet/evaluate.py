@@ -1,5 +1,6 @@
 """Weights and sequences in, one row of scores per test sample and the accuracy out. The test part is read here only."""
 
+import copy
 import logging
 from collections import defaultdict
 from dataclasses import replace
@@ -19,7 +20,7 @@ from danet.datasets.dataset import Dataset
 from danet.device import pick_device
 from danet.files import read_json, write_json, written_whole
 from danet.model.danet import DANet
-from danet.model.weights import load_model
+from danet.model.weights import load_model, read_tensors
 from danet.network import Network, fused_scores
 from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
@@ -172,6 +173,30 @@ def stressed_accuracies(model: DANet, centred: Path, names: set[str], clips: Cli
     return {"turned": {"samples": len(recordings), "degrees": list(TURNS), "top1": shares}, "worse": worse}
 
 
+def epoch_accuracies(
+    model: DANet, epochs: Path, sequences: Sequences, labels: np.ndarray, chosen: int, device: torch.device
+) -> dict | None:
+    """Top-1 after the last epoch, the `chosen` one, and the one that is best on the test part, which is no result.
+
+    None where the epochs' weights were not kept. The model's own weights are put back.
+    """
+    tensors, _ = read_tensors(epochs)
+    every: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in tensors.items():
+        epoch, _, name = key.partition(".")
+        every[int(epoch)][name] = value
+    if not every:
+        return None
+    own = copy.deepcopy(model.state_dict())
+    found: dict[int, float] = {}
+    for number in sorted(every):
+        model.load_state_dict(every[number])
+        found[number] = top_k(scores_of(model, sequences, np.arange(len(sequences)), device), labels, 1)
+    model.load_state_dict(own)
+    named = {"last": max(found), "chosen": chosen, "best_on_test": max(found, key=lambda number: found[number])}
+    return {name: {"epoch": number, "top1": found[number]} for name, number in named.items()}
+
+
 def evaluate(
     *,
     weights: Path,
@@ -180,10 +205,14 @@ def evaluate(
     split: Path,
     scores: Path,
     metrics: Path,
+    epochs: Path | None = None,
     stress: bool = True,
     threads: int | None = None,
 ) -> None:
-    """The evaluate stage: writes `scores` (a row per test sample) and `metrics`, with `stress` under stress too."""
+    """The evaluate stage: writes `scores` (a row per test sample) and `metrics`.
+
+    With `epochs`, the file of the weights of every epoch, if they were kept, of these too; with `stress` under stress.
+    """
     model, about = load_model(weights)
     device = pick_device(threads)
     parts = pd.read_parquet(split)
@@ -216,6 +245,7 @@ def evaluate(
         "top1": top_k(chances, labels, 1),
         "top5": top_k(chances, labels, 5),
         "samples": len(labels),
+        "epochs": epoch_accuracies(model, epochs, sequences, labels, trained["epoch"], device) if epochs else None,
         "calibration": calibration(chances, labels),
         "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
         "copies_of_training": int((~new).sum()),

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from danet.checkpoint import State, forget, keep, resume
+from danet.checkpoint import State, forget, keep, kept_epochs, resume
 from danet.clips import Batch, Sequences, group_views, load_sequences
 from danet.config import Run
 from danet.config import Train as TrainSettings
@@ -287,7 +287,9 @@ def train_here(
     threads: int,
     folder: Path,
 ) -> None:
-    """Writes `weights.safetensors`, `history.jsonl` and `run.json` into `folder`; of several processes the first does.
+    """Writes `weights.safetensors`, `epochs.safetensors`, `history.jsonl` and `run.json` into `folder`.
+
+    Of several processes the first does. The second file holds the weights after every epoch, or none of them.
 
     `.resume/` in it, which no rule declares, holds the state after the last whole epoch until the run has ended.
     """
@@ -356,6 +358,8 @@ def train_here(
         return
     weights = state.mean.state_dict() if settings.refit else state.best
     save_weights(folder / "weights.safetensors", weights, description)
+    every = kept_epochs(folder / ".resume", settings.epochs) if settings.keep_epochs else {}
+    save_weights(folder / "epochs.safetensors", every, description)
     write_text(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in state.history))
     facts = {
         **{key: value for key, value in description.items() if key not in ("prepare", "clips", "model")},

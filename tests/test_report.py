@@ -209,6 +209,18 @@ def test_fused_views_stand_beside_each_alone(tmp_path):
     assert "each alone" in (tmp_path / "report/index.html").read_text()
 
 
+def test_the_epoch_that_is_best_on_test_is_called_no_result(tmp_path):
+    def make(seed, best):
+        epochs = {"last": {"epoch": 3, "top1": 0.5}, "chosen": {"epoch": 2, "top1": 0.25}}
+        return make_run(tmp_path, seed=seed, epochs=epochs | {"best_on_test": {"epoch": 1, "top1": best}})
+
+    render([make(0, 0.75), make(1, 1.0)], [], PUBLISHED, tmp_path / "report")
+    (row,) = pd.read_csv(tmp_path / "report/tables/epochs.csv").to_dict("records")
+    assert (row["last_mean_percent"], row["chosen_mean_percent"], row["best_on_test_mean_percent"]) == (50, 25, 87.5)
+    assert row["best_on_test_deviation_percent"] == pytest.approx(statistics.stdev([75, 100]))
+    assert "Best on test: NOT a result" in (tmp_path / "report/index.html").read_text()
+
+
 def test_accuracy_by_action_and_by_view(report):
     actions = pd.read_csv(report / "tables/demo--cross_view--per-action.csv").set_index("label")
     walks = [sum(p == 0 for p in own[:4]) / 4 * 100 for own in PREDICTIONS.values()]

@@ -131,7 +131,7 @@ def test_without_a_validation_part_the_last_epoch_is_taken(prepared, tmp_path):
 
 
 def test_the_files_of_a_run(prepared, tmp_path):
-    run_once(prepared, tmp_path, train={"epochs": 40, "averaging": 0.5})
+    run_once(prepared, tmp_path, train={"epochs": 40, "averaging": 0.5, "keep_epochs": True})
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == list(range(1, 41))
     run = read_json(tmp_path / "run.json")
@@ -145,6 +145,7 @@ def test_the_files_of_a_run(prepared, tmp_path):
     evaluate(
         weights=tmp_path / "weights.safetensors",
         run=tmp_path / "run.json",
+        epochs=tmp_path / "epochs.safetensors",
         centred=prepared / "centred.h5",
         split=prepared / "split.parquet",
         scores=tmp_path / "scores.parquet",
@@ -156,6 +157,10 @@ def test_the_files_of_a_run(prepared, tmp_path):
     chances = np.stack(scores["scores"])
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert metrics["top1"] == (chances.argmax(axis=1) == scores["label"]).mean() >= 0.9
+    epochs = metrics["epochs"]
+    assert epochs["chosen"] == {"epoch": run["epoch"], "top1": metrics["top1"]}
+    assert epochs["last"]["epoch"] == 40
+    assert epochs["best_on_test"]["top1"] == max(epoch["top1"] for epoch in epochs.values())
     assert metrics["samples"] == metrics["turned"]["samples"] == 8
     turned = dict(zip(metrics["turned"]["degrees"], metrics["turned"]["top1"], strict=True))
     assert list(turned) == list(range(-180, 181, 15))
@@ -182,7 +187,7 @@ def test_the_test_part_is_not_needed(prepared, tmp_path):
 
 @pytest.mark.parametrize("epochs", [1, 4, 7])
 def test_killed_and_started_again_is_as_undisturbed(prepared, tmp_path, epochs):
-    settings = {"epochs": 6, "refit": True}
+    settings = {"epochs": 6, "refit": True, "keep_epochs": True}
     whole = run_once(prepared, tmp_path / "whole", train=settings)
     program = f"""
 import os, signal, sys
@@ -203,6 +208,8 @@ test_train.run_once(prepared, folder, train={settings!r})
     assert not (tmp_path / "killed/weights.safetensors").exists()
     resumed = run_once(prepared, tmp_path / "killed", train=settings)
     assert same(whole, resumed)
+    every = [(tmp_path / run / "epochs.safetensors").read_bytes() for run in ("whole", "killed")]
+    assert every[0] == every[1]
 
 
 def test_a_refit_learns_from_the_validation_part_too(prepared, tmp_path):

@@ -75,6 +75,21 @@ class Calibration(FilePart):
     bins: tuple[Bin, ...] = Field(min_length=1)
 
 
+class Epoch(FilePart):
+    """An epoch, and the accuracy that its weights have on the test part."""
+
+    epoch: int = Field(ge=1)
+    top1: float = Field(ge=0, le=1)
+
+
+class Epochs(FilePart):
+    """Epochs that could be taken; the last of the three only by one who looks at the test part."""
+
+    last: Epoch
+    chosen: Epoch
+    best_on_test: Epoch
+
+
 class FusedViews(FilePart):
     """Accuracy on performances that several cameras saw at one time, fused and camera by camera."""
 
@@ -104,6 +119,7 @@ class Metrics(FilePart):
     turned: Turned | None = None
     worse: tuple[Worse, ...] = ()
     calibration: Calibration | None = None
+    epochs: Epochs | None = None
     fused_views: FusedViews | None = None
 
     @field_validator("dataset", "protocol", "method")

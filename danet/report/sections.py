@@ -61,6 +61,15 @@ FUSED_VIEWS = (
     Column("alone_mean_percent", "Top-1 %, each alone", "percent", deviation="alone_deviation_percent"),
     Column("seeds", "n (seeds)", "integer"),
 )
+EPOCHS = (
+    DATASET,
+    PROTOCOL,
+    Column("last_mean_percent", "Last epoch, top-1 %", "percent", deviation="last_deviation_percent"),
+    Column("chosen_mean_percent", "Chosen by validation", "percent", deviation="chosen_deviation_percent"),
+    Column("best_on_test_mean_percent", "Best on test: NOT a result", "percent", "best_on_test_deviation_percent"),
+    Column("best_on_test_epoch_mean", "Its epoch", "plain"),
+    Column("seeds", "n (seeds)", "integer"),
+)
 ABLATION = (
     DATASET,
     PROTOCOL,
@@ -168,6 +177,8 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
     table = tables.accuracy(groups)
     keep(files, "accuracy", table)
     section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": [], "fused_views": None}
+    epochs = tables.epochs(groups)
+    section["epochs"] = show(files, "epochs", epochs, EPOCHS, caption="Which epoch is taken") if len(epochs) else None
     section["crossed"] = crossed(groups, files)
     fused = tables.fused_views(groups)
     if len(fused):

@@ -172,6 +172,21 @@ def fused_views(groups: Sequence[Group]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def epochs(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row per protocol whose epochs were kept: mean over seeds after the last, the chosen and the best on test."""
+    rows = []
+    for group in groups:
+        found = [run.metrics.epochs for run in group.runs if run.metrics.epochs is not None]
+        if found:
+            row: dict[str, Any] = {"title": group.runs[0].about.title, "protocol": group.protocol, "seeds": len(found)}
+            for name in ("last", "chosen", "best_on_test"):
+                own = pd.DataFrame([getattr(one, name).model_dump() for one in found])
+                row |= {f"{name}_mean_percent": 100 * own["top1"].mean(), f"{name}_epoch_mean": own["epoch"].mean()}
+                row |= {f"{name}_deviation_percent": 100 * own["top1"].std(ddof=1)}
+            rows.append(row | {"simulated": group.simulated})
+    return pd.DataFrame(rows)
+
+
 def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:
     """One row per protocol and variant, in the order given: mean and deviation over seeds, and what is lost or won.
 

@@ -6,6 +6,7 @@ rule evaluate:
     input:
         weights="results/{dataset}/{protocol}/{method}/seed{seed}/weights.safetensors",
         run="results/{dataset}/{protocol}/{method}/seed{seed}/run.json",
+        epochs="results/{dataset}/{protocol}/{method}/seed{seed}/epochs.safetensors",
         centred="results/{dataset}/centred.h5",
         split="results/{dataset}/{protocol}/split.parquet",
     output:

@@ -7,6 +7,7 @@ rule train:
         split="results/{dataset}/{protocol}/split.parquet",
     output:
         weights="results/{dataset}/{protocol}/{method}/seed{seed}/weights.safetensors",
+        epochs="results/{dataset}/{protocol}/{method}/seed{seed}/epochs.safetensors",
         run="results/{dataset}/{protocol}/{method}/seed{seed}/run.json",
         history="results/{dataset}/{protocol}/{method}/seed{seed}/history.jsonl",
     log:

@@ -11,6 +11,7 @@ with stage(snakemake.log[0]):
         split=Path(snakemake.input.split),
         scores=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
+        epochs=Path(snakemake.input.epochs),
         stress=snakemake.params.stress,
         threads=snakemake.threads,
     )

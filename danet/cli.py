@@ -112,6 +112,9 @@ def predict_command(
     unknown_below: Annotated[
         float, typer.Option(min=0, max=1, help="Label 'unknown' what has no score as high as this.")
     ] = 0.0,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="The same, below the score that the validation part tells.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank (0: unknown), action, score.")] = False,
 ) -> None:
@@ -128,7 +131,12 @@ def predict_command(
 
     if as_json and as_csv:
         raise UserError("wanted one of --json and --csv, found both")
-    labels = Labels(Predictor(weights), files, views, top, unknown_below)
+    predictor = Predictor(weights)
+    if unknown:
+        if unknown_below:
+            raise UserError("wanted one of --unknown and --unknown-below, found both")
+        unknown_below = predictor.unknown_below
+    labels = Labels(predictor, files, views, top, unknown_below)
     if as_json:
         print(as_json_text(labels))
     elif as_csv:

@@ -32,6 +32,7 @@ EVALUATION_BATCH = 64
 TURNS = range(-180, 181, 15)  # degrees about the vertical
 STRESSED_SAMPLES = 512
 CALIBRATION_BINS = 15
+UNKNOWN_SHARE = 0.05
 log = logging.getLogger(__name__)
 
 
@@ -114,6 +115,15 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     """The share of samples whose label is among the k highest scores; scores (B, actions)."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def unknown_below(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """The highest score that all but UNKNOWN_SHARE of the rightly labelled samples reach; None where none is right.
+
+    scores (B, actions), labels (B,).
+    """
+    right = scores.argmax(axis=1) == labels
+    return float(np.quantile(scores.max(axis=1)[right], UNKNOWN_SHARE)) if right.any() else None
 
 
 def calibration(scores: np.ndarray, labels: np.ndarray) -> dict:

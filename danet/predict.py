@@ -24,6 +24,7 @@ class Predictor:
     """A trained network with the preparation that it was trained on."""
 
     def __init__(self, weights: Path):
+        self.weights = weights
         self.network = open_network(weights)
         self.about = self.network.about
         self.clips = Clips.model_validate(self.about["clips"])
@@ -37,6 +38,14 @@ class Predictor:
         """
         views = Sequences([self.sequence(file) for file in files], self.layout, self.clips)
         return fused_scores(self.network, views, np.arange(len(files))[None])[0]
+
+    @property
+    def unknown_below(self) -> float:
+        """The score that 95 % of the rightly labelled validation samples reach. Errors: UserError without such ones."""
+        if (found := self.about.get("unknown_below")) is None:
+            wanted = "a network that knew some action of a validation part"
+            raise UserError(f"{self.weights}: wanted {wanted}, found none; say --unknown-below instead")
+        return found
 
     def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
         """The `top` most likely actions, the likeliest first, with their scores."""

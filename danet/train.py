@@ -32,7 +32,7 @@ from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
-from danet.evaluate import as_tensors, scores_of, to_device, top_k
+from danet.evaluate import as_tensors, scores_of, to_device, top_k, unknown_below
 from danet.files import write_json, write_text
 from danet.model.danet import DANet, Output, View
 from danet.model.weights import build_model, save_weights
@@ -217,6 +217,14 @@ def validate(state: State, material: Material, device: torch.device) -> dict:
     return dict(zip(VALIDATED, as_the_first(found).tolist(), strict=True))
 
 
+def calibrate(weights: dict[str, Tensor], about: dict, material: Material, device: torch.device) -> float | None:
+    """The score below which the chosen epoch's label is better called unknown, as the validation part tells."""
+    model = build_model(about).to(device)
+    model.load_state_dict(weights)
+    scores = scores_of(model, material.sequences, np.arange(len(material.sequences)), device)
+    return unknown_below(scores, material.labels.cpu().numpy())
+
+
 def refuse_chance(row: dict, epoch: int, actions: int) -> None:
     """Errors: UserError when the network still guesses after CHANCE_EPOCHS epochs.
 
@@ -357,7 +365,8 @@ def train_here(
     if rank > 0:
         return
     weights = state.mean.state_dict() if settings.refit else state.best
-    save_weights(folder / "weights.safetensors", weights, description)
+    threshold = {"unknown_below": calibrate(state.best, description, validation, device) if validated else None}
+    save_weights(folder / "weights.safetensors", weights, description | threshold)
     every = kept_epochs(folder / ".resume", settings.epochs) if settings.keep_epochs else {}
     save_weights(folder / "epochs.safetensors", every, description)
     write_text(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in state.history))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import train_on_demo
 
-from danet.clips import Sequences
+from danet.clips import Sequences, load_sequences
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluate import as_tensors, evaluate, scores_of
@@ -109,6 +109,30 @@ def test_what_cannot_be_labelled_is_said_in_one_line(trained, tmp_path, name, co
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_unknown_is_what_few_right_validation_samples_score_below(trained):
+    predictor = Predictor(trained / "weights.safetensors")
+    parts = pd.read_parquet(trained / "split.parquet")
+    names = set(parts.loc[parts["part"] == "validation", "name"])
+    sequences, _, _ = load_sequences(trained / "centred.h5", names, predictor.clips)
+    labels = np.array([DEMO.sample(name).action for name in sequences.names])
+    network = predictor.network
+    scores = scores_of(network.model, sequences, np.arange(len(sequences)), network.device)
+    best = np.sort(scores.max(axis=1)[scores.argmax(axis=1) == labels])
+    assert len(best) > 0
+    kept = (best >= predictor.unknown_below).mean()
+    assert 0.95 - 1 / len(best) <= kept <= 0.95 + 1 / len(best)
+    files = sorted((trained / "raw").glob("S001C001P001R001A00[1-5].skeleton"))
+    done = danet("predict", trained / "weights.safetensors", *files, "--unknown", "--json")
+    for entry in json.loads(done.stdout):
+        sure = entry["predictions"][0]["score"] >= predictor.unknown_below
+        assert (entry["label"] == "unknown") == (not sure)
+    done = danet("predict", trained / "weights.safetensors", *files, "--unknown", "--unknown-below", 0.5)
+    assert (done.returncode, "wanted one of --unknown" in done.stderr) == (2, True)
+    predictor.about["unknown_below"] = None
+    with pytest.raises(UserError, match="validation part, found none"):
+        _ = predictor.unknown_below
 
 
 def test_weights_that_are_none(tmp_path):

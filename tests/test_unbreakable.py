@@ -426,28 +426,31 @@ def digests(folder):
 
 
 def kill_and_run_again(folder):
-    """Kills KILLS runs, each at another moment, and follows each by one that is left alone."""
+    """Kills KILLS runs, each at another share of the time that the last whole run took; a whole run follows each."""
     raw, out = Path(folder, "raw"), Path(folder, "out", "demo.h5")
     chain.prepare_one("demo", chain.Prepare(), (BAD, str(next(raw.iterdir()))))  # loads compiled code before the forks
-    for _ in range(2):  # the first may be slow
+
+    def whole():
         begun = time.monotonic()
         assert ended(start(raw, out)) == 0
-        seconds = time.monotonic() - begun
+        return time.monotonic() - begun
+
+    whole()  # the first may be slow
+    seconds = whole()
     expected = digests(out.parent)
-    moments = (np.arange(KILLS) + np.random.default_rng(1).random(KILLS)) / KILLS * seconds
     killed, seen = 0, set()
-    for moment in moments:
+    for share in (np.arange(KILLS) + np.random.default_rng(1).random(KILLS)) / KILLS:
         shutil.rmtree(out.parent)
         child = start(raw, out)
-        time.sleep(moment)
+        time.sleep(share * seconds)
         os.kill(child, signal.SIGKILL)
         killed += ended(child) == -signal.SIGKILL
         left = sorted(os.listdir(out.parent)) if out.parent.exists() else []
         for name in set(left) & set(expected):
             assert digests(out.parent)[name] == expected[name], f"{name} is there but not whole"
         seen.add(" ".join(left))
-        assert ended(start(raw, out)) == 0
-        assert digests(out.parent) == expected, f"after a kill at {moment:.3f} s of {seconds:.3f} s"
+        seconds = whole()
+        assert digests(out.parent) == expected, f"after a kill at {share:.1%} of the time"
     return {"seconds": seconds, "killed": killed, "left": sorted(seen)}
 
 

@@ -85,6 +85,15 @@ def test_every_target_is_there(checkout):
     assert list((checkout.folder / "results/report/tables").glob("*.csv"))
 
 
+def test_snakemake_reports_too(checkout):
+    done = checkout.snakemake("--report", "workflow.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (checkout.folder / "workflow.html").read_text()
+    for category, name in (("Page", "index.html"), ("Tables", "accuracy.csv"), ("Figures", "confusion.svg")):
+        assert f'"{category}"' in text
+        assert name in text
+
+
 def test_fused_scores_are_the_mean_by_name(checkout):
     folder = checkout.folder / "results/demo/cross_view"
     methods = ("joint", "bone", "both")

@@ -19,9 +19,9 @@ rule report:
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
         published="config/published.csv",
     output:
-        page="results/report/index.html",
-        tables=directory("results/report/tables"),
-        figures=directory("results/report/figures"),
+        page=report("results/report/index.html", category="Page"),
+        tables=report(directory("results/report/tables"), patterns=["{table}.csv"], category="Tables"),
+        figures=report(directory("results/report/figures"), patterns=["{figure}.svg"], category="Figures"),
     log:
         "logs/report.log",
     benchmark:

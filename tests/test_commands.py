@@ -1,0 +1,91 @@
+"""Every command that the pages show as `console` runs as it stands there; the gate runs their `sh` blocks itself."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Checkout, train_on_demo
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+THE_GATE = {"make test"}
+INSTALLS = "pip install "  # what the next command needs, which is skipped without it
+AFTER_A_RUN = "snakemake --report "  # needs results: tests/test_workflow.py runs it after a whole run
+SLURM = "snakemake_executor_plugin_slurm"
+
+
+def commands() -> list[str]:
+    """The lines to type; where a block marks them by a `$`, the others are what is answered."""
+    blocks = [block.splitlines() for page in PAGES for block in BLOCK.findall(page.read_text())]
+    typed = [[line for line in lines if line.startswith("$ ")] or lines for lines in blocks]
+    return [line.removeprefix("$ ") for lines in typed for line in lines if line]
+
+
+def commands_of(program: str) -> list[str]:
+    return [command for command in commands() if command.startswith(program + " ") or f"| {program} " in command]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A checkout with small simulated recordings where the README has the demo's, NTU's and NW-UCLA's."""
+    folder = tmp_path_factory.mktemp("place")
+    Checkout(folder, yaml.safe_load((ROOT / "config/config.yaml").read_text()))
+    made = folder / "results/demo/cross_view/danet/seed0"
+    train_on_demo(made)
+    shutil.move(made / "raw", folder / "results/demo/raw")
+    shutil.copytree(folder / "results/demo/raw", folder / "data/nturgbd_raw/nturgb+d_skeletons")
+    nw_ucla = folder / "data/nwucla/all_sqe"
+    nw_ucla.mkdir(parents=True)
+    (nw_ucla / "a01_s01_e00_v01.json").write_text(json.dumps({"skeletons": [[[0.0, 1.0, 2.0]] * 20] * 3, "label": 1}))
+    return folder
+
+
+def run(place: Path, command: str) -> subprocess.CompletedProcess:
+    """A command that must end well, in bash and with the project's own programs; 2 says what could not be read."""
+    programs = os.fspath(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{place}:{programs}:{os.environ['PATH']}", "PYTHONPATH": os.fspath(place)}
+    done = subprocess.run(["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True)
+    assert done.returncode == (2 if done.stderr.startswith("danet: results/demo/raw/") else 0), done.stderr
+    return done
+
+
+def test_no_command_is_left_out():
+    tested = {*THE_GATE, *commands_of("snakemake"), *commands_of("danet")}
+    rest = [command for command in commands() if command not in tested and not command.startswith(INSTALLS)]
+    assert rest == []
+    gate = (ROOT / ".ci/run").read_text().splitlines()
+    assert set(gate) >= THE_GATE
+
+
+@pytest.mark.parametrize("command", [c for c in commands_of("snakemake") if not c.startswith(AFTER_A_RUN)])
+def test_snakemake_plans_what_is_asked_for(place, command):
+    if "slurm" in command and find_spec(SLURM) is None:
+        pytest.skip(f"needs {SLURM}")
+    planned = run(place, f"{command} --dry-run")
+    assert re.search(r"^train +[1-9]", planned.stdout + planned.stderr, re.MULTILINE)
+
+
+def test_danet_does_what_is_asked_for(place):
+    sensor = place / "sensor"  # what stands in for a user's own
+    frame = json.dumps([[0.0, 1.0, 2.0]] * 25)
+    sensor.write_text(f"#!/bin/sh\nfor frame in $(seq 30); do echo '{frame}'; done\n")
+    sensor.chmod(0o755)
+    asked = commands_of("danet")
+    done = {command: run(place, command) for command in asked}
+    (streamed,) = (done[command] for command in asked if command.startswith("sensor"))
+    labels = [json.loads(line) for line in streamed.stdout.splitlines()]
+    assert [label["frame"] for label in labels] == [15, 30]
+    assert set(labels[0]) == {"frame", "action", "score"}
+    (folder,) = (done[command] for command in asked if command.endswith("> labels.csv"))
+    labelled = (place / "labels.csv").read_text().splitlines()[1:]
+    files = list((place / "results/demo/raw").glob("*.skeleton"))
+    assert len(labelled) + len(folder.stderr.splitlines()) == len(files)
+    for written in (word for command in asked for word in re.findall(r"--out (\S+)", command)):
+        assert (place / written).stat().st_size

@@ -13,6 +13,7 @@ import torch
 
 from danet.clips import Sequences
 from danet.config import Run, check
+from danet.config import Train as TrainSettings
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
 from danet.errors import UserError
@@ -255,10 +256,11 @@ def test_missing_parts_are_named(prepared, tmp_path):
         run_once(prepared, tmp_path, centred=tmp_path / "empty.h5")
 
 
-def test_learning_rate_rises_and_falls():
-    settings = check(Run, SETTINGS | {"train": {"epochs": 10, "warmup_epochs": 2, "learning_rate": 1.0}}, "test").train
+@pytest.mark.parametrize(("schedule", "after"), [("cosine", [1, 0.5, 0]), ("constant", [1, 1, 1])])
+def test_learning_rate_rises_and_then_does_as_the_schedule_says(schedule, after):
+    settings = TrainSettings(epochs=10, warmup_epochs=2, learning_rate=1.0, schedule=schedule)
     rates = [learning_rate(settings, done, 10) for done in (0, 1, 2, 6, 10)]
-    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0])
+    assert rates == pytest.approx([0, 0.5, *after])
 
 
 def test_scores():

@@ -183,21 +183,24 @@ def rotation(radians: np.ndarray, axis: int) -> np.ndarray:
 
 
 def group_views(performances: Ordered[str], partners: Partners, rng: np.random.Generator) -> np.ndarray:
-    """(P, 2) sample indices, or (P, 1) without partners, in random order; every sample is in it at least once.
+    """(N, 2) sample indices, or (N, 1) without partners, in random order: every sample comes first once, its partner
+    second.
 
-    With "views", two views of one performance wherever there are two. A sample left without a partner, or any with
-    "copies", is paired with itself; cut twice with different turns, it is its own rotated copy.
+    With "views", the partner is another view of the same performance, where there is one. A sample without, or any with
+    "copies", is its own partner; cut twice with different turns, that is its rotated copy.
     """
-    if partners != "views":
-        return rng.permutation(len(performances))[:, None].repeat(2 if partners == "copies" else 1, axis=1)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index in rng.permutation(len(performances)):
-        groups[performances[index]].append(int(index))
-    pairs: list[tuple[int, int]] = []
-    for members in groups.values():
-        members = members + members[-1:] if len(members) % 2 else members
-        pairs += zip(members[::2], members[1::2], strict=True)
-    return rng.permutation(np.array(pairs))
+    order = rng.permutation(len(performances))
+    if partners == "none":
+        return order[:, None]
+    partner = np.arange(len(performances))
+    if partners == "views":
+        groups: dict[str, list[int]] = defaultdict(list)
+        for index, performance in enumerate(performances):
+            groups[performance].append(index)
+        for members in groups.values():
+            if len(members) > 1:
+                partner[members] = np.roll(members, rng.integers(1, len(members)))
+    return np.stack([order, partner[order]], axis=1)
 
 
 def _motion(values: np.ndarray) -> np.ndarray:

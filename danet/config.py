@@ -146,9 +146,7 @@ class Train(Settings):
         description="Train anew on training and validation part together, for as many epochs as were chosen.",
     )
     warmup_epochs: int = Field(5, ge=0, description="Epochs in which the learning rate rises from 0.")
-    batch_size: PositiveInt = Field(
-        32, description="Clips a step; half of them are partners of the others, if there are partners."
-    )
+    batch_size: PositiveInt = Field(32, description="Clips a step, not counting their partners.")
     partners: Partners = Field(
         "views",
         description="views: each clip is paired with another view of its performance, or with a rotated copy of itself "
@@ -172,6 +170,7 @@ class Train(Settings):
     weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay, on matrices only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
     clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
+    crossed: float = Field(0.3, ge=0, description="Weight of labelling each clip in the light of its partner.")
     map_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' attention maps.")
     feature_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' features.")
     keep_epochs: bool = Field(

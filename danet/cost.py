@@ -21,7 +21,7 @@ from danet.device import pick_device
 from danet.errors import UserError
 from danet.evaluate import as_tensors
 from danet.recording import Sequence
-from danet.train import Material, Step, channel_spread, fresh_state, learn, pair_loss, take_step
+from danet.train import Material, Step, channel_spread, fresh_state, learn, step_loss, take_step
 
 LENGTH = 100  # frames of a sequence, about what a recording has
 SEQUENCES = 64
@@ -42,8 +42,7 @@ class Trial:
     def step(self, batch: int) -> Step:
         """One step of that many clips, drawn anew."""
         rng = np.random.default_rng(batch)
-        views = 1 if self.run.train.partners == "none" else 2
-        groups = rng.integers(0, SEQUENCES, (max(1, batch // views), views))
+        groups = rng.integers(0, SEQUENCES, (batch, 1 if self.run.train.partners == "none" else 2))
         return take_step(self.material, groups, self.state.model, rng)
 
     def train(self, batch: int) -> float:
@@ -65,16 +64,13 @@ class Trial:
     def operations(self, batch: int, training: bool) -> float:
         """Multiply-accumulates a clip, as the matrix products of one pass hold them."""
         step = self.step(batch)
-        clips = step.samples.size
-        inputs = as_tensors(step.batch, self.device)
         with FlopCounterMode(display=False) as counter:
             if training:
-                branches = torch.from_numpy(step.branches).to(self.device)
-                target = self.material.labels[step.samples.T.reshape(-1)]
-                pair_loss(self.state.model, (*inputs, branches), target, self.run.train)[0].backward()
+                target = self.material.labels[step.samples]
+                step_loss(self.state, step, target, self.run.train, self.device)[0].backward()
             else:
-                self.state.model(*inputs)
-        return counter.get_total_flops() / 2 / clips
+                self.state.model(*as_tensors(step.clips, self.device))
+        return counter.get_total_flops() / 2 / len(step.samples)
 
     def memory(self, batch: int) -> int:
         """Bytes that such a step needs: on a GPU what was allocated, else what is kept for the backward pass."""

@@ -1,9 +1,10 @@
 """Sequences and a split in, weights and a history out: one plain loop, top to bottom.
 
-Each step sees pairs of views of one performance. All that is random in a step is drawn before the step is divided into
-pieces, so that neither pieces one after the other nor pieces in several processes change what it computes. The
-validation part chooses the epoch, the last one that is within a standard error of the best; the test part is not read.
-With `refit`, a network is then trained anew on both together, for as many epochs as were chosen.
+Each step sees clips of different performances, each beside another view of its own. All that is random in a step is
+drawn before the step is divided into pieces, so that neither pieces one after the other nor pieces in several processes
+change what it computes. The validation part chooses the epoch, the last one that is within a standard error of the
+best; the test part is not read. With `refit`, a network is then trained anew on both together, for as many epochs as
+were chosen.
 """
 
 import copy
@@ -34,7 +35,7 @@ from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
 from danet.evaluate import as_tensors, scores_of, to_device, top_k, unknown_below
 from danet.files import write_json, write_text
-from danet.model.danet import DANet, Output, View
+from danet.model.danet import DANet, Output
 from danet.model.weights import build_model, save_weights
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
@@ -57,75 +58,76 @@ class Material:
     performances: list[str]
 
 
-def view_losses(views: Output, settings: TrainSettings) -> Tensor:
-    """How far the two views of each pair disagree: in which joints they attend to, and in their features.
+def agreement(own: Output, other: Output, settings: TrainSettings) -> Tensor:
+    """How far two views of each performance disagree: in which joints they attend to, and in their features.
 
-    `views` holds the first views of all pairs, then the second ones. Attention maps are compared by the Jensen-Shannon
-    divergence, features by the cosine. Only the joints' maps are compared, since the recordings of a performance need
-    not be synchronous.
+    Attention maps are compared by the Jensen-Shannon divergence, features by the cosine. Only the joints' maps are
+    compared, since the recordings of a performance need not be synchronous.
     """
-    maps = views.joint_map.float().chunk(2)
+    maps = own.joint_map.float(), other.joint_map.float()
     middle = ((maps[0] + maps[1]) / 2).log()
     divergence = torch.stack([F.kl_div(middle, one, reduction="batchmean") for one in maps]).mean()
-    first, second = views.features.chunk(2)
-    distance = 1 - F.cosine_similarity(first, second).mean()
+    distance = 1 - F.cosine_similarity(own.features, other.features).mean()
     return settings.map_agreement * divergence + settings.feature_agreement * distance
-
-
-def pair_loss(model: DANet, batch: tuple, labels: Tensor, settings: TrainSettings) -> tuple[Tensor, Tensor]:
-    """The loss of P pairs, and the logits (2 P, actions) that each view gives by itself.
-
-    The batch holds the first views of all pairs, then the second ones; `labels` (2 P,) likewise. Each view is labelled
-    by itself, as at test, and in the light of the other. Without partners there are P clips, each by itself.
-    """
-    views = model.encode(*batch)
-    alone = model.relate(views, views)
-    loss = F.cross_entropy(alone.logits, labels, label_smoothing=settings.label_smoothing)
-    if settings.partners == "none":
-        return loss, alone.logits
-    if model.settings.cross_attention:
-        crossed = model.relate(views, swapped(views))
-        loss = (loss + F.cross_entropy(crossed.logits, labels, label_smoothing=settings.label_smoothing)) / 2
-    return loss + view_losses(alone, settings), alone.logits
-
-
-def swapped(views: View) -> View:
-    """The tokens of each sample's partner: first views of pairs for second ones, and the reverse."""
-    space, time = (torch.cat(tokens.chunk(2)[::-1]) for tokens in views)
-    return space, time
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step's clips and all that was drawn for them: `samples` (groups, 1 or 2), `branches` (blocks, 3, K)."""
+    """One step's P clips, their partners if there are any, and all that was drawn for them.
+
+    `samples` (P,) says what the clips show; `branches` (blocks, 3, K) is what `DANet.draw_branches` drew.
+    """
 
     samples: np.ndarray
-    batch: Batch
+    clips: Batch
+    partners: Batch | None
     branches: np.ndarray
 
     def pieces(self, count: int) -> list["Step | None"]:
-        """The step cut into so many pieces of whole groups, of nearly one size; None for a piece that is empty."""
+        """The step cut into so many pieces of nearly one size; None for a piece that is empty."""
         if count == 1:
             return [self]
-        groups, views = self.samples.shape
-        return [self._piece(chosen, groups, views) for chosen in np.array_split(np.arange(groups), count)]
+        return [self._piece(chosen) for chosen in np.array_split(np.arange(len(self.samples)), count)]
 
-    def _piece(self, chosen: np.ndarray, groups: int, views: int) -> "Step | None":
+    def _piece(self, chosen: np.ndarray) -> "Step | None":
         if not len(chosen):
             return None
-        samples = np.concatenate([chosen + view * groups for view in range(views)])
-        branches = self.branches[:, :, self.batch.rows(samples)]
-        return Step(self.samples[chosen], self.batch.of(samples), branches)
+        partners = self.partners and self.partners.of(chosen)
+        return Step(self.samples[chosen], self.clips.of(chosen), partners, self.branches[:, :, self.clips.rows(chosen)])
+
+
+def step_loss(
+    state: State, step: Step, labels: Tensor, settings: TrainSettings, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The loss of P clips with these labels (P,), and the logits (P, actions) that each gives by itself.
+
+    Each clip is labelled by itself, as at test, and in the light of its partner. The partner is seen by the running
+    mean of the weights, a teacher from which no gradient flows (Tarvainen and Valpola, NeurIPS 2017), so that all of a
+    step's P clips can be of different performances.
+    """
+    views = state.model.encode(*as_tensors(step.clips, device), to_device(step.branches, device))
+    alone = state.model.relate(views, views)
+    loss = F.cross_entropy(alone.logits, labels, label_smoothing=settings.label_smoothing)
+    if step.partners is None:
+        return loss, alone.logits
+    with torch.no_grad():
+        partners = state.mean.encode(*as_tensors(step.partners, device))
+        taught = state.mean.relate(partners, partners)
+    if state.model.settings.cross_attention:
+        crossed = state.model.relate(views, partners).logits
+        loss = loss + settings.crossed * F.cross_entropy(crossed, labels, label_smoothing=settings.label_smoothing)
+    return loss + agreement(alone, taught, settings), alone.logits
 
 
 def take_step(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator) -> Step:
-    """The clips of some groups (samples by view), first views first, and what else is random in their step."""
-    batch = material.sequences.cut(groups.T.reshape(-1), rng)
-    return Step(groups, batch, model.draw_branches(len(batch.owner), rng))
+    """The clips of some samples, their partners, as `group_views` gives both, and what else is random in their step."""
+    samples, *partners = groups.T
+    clips, *others = (material.sequences.cut(each, rng) for each in (samples, *partners))
+    return Step(samples, clips, others[0] if others else None, model.draw_branches(len(clips.owner), rng))
 
 
 def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator, size: int) -> Iterator[Step]:
-    """The groups, `size` at a time, first views first; each step is cut by a second thread, one step ahead."""
+    """The groups, `size` at a time; each step is cut by a second thread, one step ahead."""
 
     chunks = np.array_split(groups, math.ceil(len(groups) / size))
     with ThreadPoolExecutor(1) as pool:
@@ -150,13 +152,11 @@ def train_epoch(
     """One pass over the material, the `epoch`th of `epochs`; everything random in it follows from seed and epoch."""
     rng = np.random.default_rng([seed, len(state.history)])
     groups = group_views(material.performances, settings.partners, rng)
-    views = groups.shape[1]
-    size = max(1, settings.batch_size // views)
-    total = math.ceil(len(groups) / size)
+    total = math.ceil(len(groups) / settings.batch_size)
     found = torch.zeros(2)  # the sum of the steps' losses, and the clips that were labelled right
     waited, started = 0.0, time.monotonic()
     state.model.train()
-    ready = steps(material, groups, state.model, rng, size)
+    ready = steps(material, groups, state.model, rng, settings.batch_size)
     for number in range(total):
         asked = time.monotonic()
         step = next(ready)
@@ -175,7 +175,7 @@ def train_epoch(
         found += learnt
     return {
         "train_loss": found[0].item() / total,
-        "train_top1": found[1].item() / groups.size,
+        "train_top1": found[1].item() / len(groups),
         "learning_rate": rate,
         "waited": waited / (time.monotonic() - started),
     }
@@ -184,7 +184,7 @@ def train_epoch(
 def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, device: torch.device) -> Tensor:
     """Moves the weights by one step, of which this process computes its pieces: the loss, and the clips labelled right.
 
-    The loss of a step is the mean over its groups, so that a piece counts by the groups in it.
+    The loss of a step is the mean over its clips, so that a piece counts by the clips in it.
     """
     rank, processes = place()
     parameters = list(state.model.parameters())
@@ -195,10 +195,9 @@ def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, dev
     for piece in step.pieces(processes * settings.accumulate)[rank::processes]:
         if piece is None:
             continue
-        target = labels[piece.samples.T.reshape(-1)]
-        branches = to_device(piece.branches, device)
+        target = labels[piece.samples]
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16 and multiplies_bfloat16(device)):
-            loss, logits = pair_loss(state.model, (*as_tensors(piece.batch, device), branches), target, settings)
+            loss, logits = step_loss(state, piece, target, settings, device)
         loss = loss * (len(piece.samples) / len(step.samples))
         loss.backward()
         learnt += torch.stack([loss.detach(), (logits.argmax(dim=1) == target).sum()])

@@ -91,7 +91,7 @@ def test_another_epoch_and_another_seed_change_the_augmentation(prepared, monkey
     monkeypatch.setattr(Sequences, "cut", cut)
     run_once(prepared, tmp_path / "a")
     first = seen.copy()
-    assert len(set(first)) == len(first) == 6, "three epochs of two steps"
+    assert len(set(first)) == len(first) == 12, "three epochs of two steps, clips and partners"
     seen.clear()
     run_once(prepared, tmp_path / "b")
     assert seen == first

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 from danet.clips import Sequences
 from danet.config import Run, check
 from danet.config import Train as TrainSettings
+from danet.cost import make_trial
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
 from danet.errors import UserError
@@ -23,7 +25,7 @@ from danet.model.weights import read_tensors
 from danet.prepare.split import copies_of_training, refuse_leaks, split
 from danet.recording import Sequence
 from danet.store import open_records, write_records
-from danet.train import learning_rate, train
+from danet.train import learning_rate, step_loss, train
 
 SETTINGS = {
     "clips": {"frames": 8},
@@ -254,6 +256,24 @@ def test_missing_parts_are_named(prepared, tmp_path):
     write_records(tmp_path / "empty.h5", "centred", [], NW_UCLA.describe() | {"prepare": {}})
     with pytest.raises(UserError, match="found none"):
         run_once(prepared, tmp_path, centred=tmp_path / "empty.h5")
+
+
+def test_partners_teach_and_are_not_taught():
+    """And what they teach are the three terms that the settings weigh: without those, they change nothing."""
+    trial = make_trial(check(Run, SETTINGS, "test"), NW_UCLA, threads=1)
+    step = trial.step(4)
+    labels, cpu = trial.material.labels[step.samples], torch.device("cpu")
+    weighed = {"crossed": 0.0, "map_agreement": 0.0, "feature_agreement": 0.0}
+
+    def loss(step, **changed):
+        return step_loss(trial.state, step, labels, TrainSettings(**weighed | changed), cpu)[0]
+
+    for term in weighed:
+        assert not torch.equal(loss(step, **{term: 1.0}), loss(step)), term
+    assert torch.equal(loss(step), loss(replace(step, partners=None)))
+    loss(step, **dict.fromkeys(weighed, 1.0)).backward()
+    assert all(parameter.grad is None for parameter in trial.state.mean.parameters())
+    assert all(parameter.grad is not None for parameter in trial.state.model.parameters())
 
 
 @pytest.mark.parametrize(("schedule", "after"), [("cosine", [1, 0.5, 0]), ("constant", [1, 1, 1])])

@@ -227,9 +227,9 @@ class Group:
 
     @property
     def differing(self) -> list[str]:
-        """What is not the same in all runs of the group, and should be before their mean says anything."""
+        """What is not the same in all runs of the group, their seed apart, and should be before their mean says a thing."""
         parts: dict[str, list[object]] = {
-            "settings": [run.about.settings for run in self.runs],
+            "settings": [{**run.about.settings, "seeds": None} for run in self.runs],
             "code": [run.about.code for run in self.runs],
             "data": [run.about.data_hash for run in self.runs],
             "versions": [run.about.versions for run in self.runs],

@@ -227,7 +227,7 @@ class Group:
 
     @property
     def differing(self) -> list[str]:
-        """What is not the same in all runs of the group, their seed apart, and should be before their mean says a thing."""
+        """What, beside the seed, is not the same in all runs of the group, though their mean takes it for the same."""
         parts: dict[str, list[object]] = {
             "settings": [{**run.about.settings, "seeds": None} for run in self.runs],
             "code": [run.about.code for run in self.runs],

@@ -128,7 +128,6 @@ def take_step(material: Material, groups: np.ndarray, model: DANet, rng: np.rand
 
 def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator, size: int) -> Iterator[Step]:
     """The groups, `size` at a time; each step is cut by a second thread, one step ahead."""
-
     chunks = np.array_split(groups, math.ceil(len(groups) / size))
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(take_step, material, chunks[0], model, rng)

@@ -8,6 +8,7 @@ import pytest
 from danet.config import Run
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUOTED = re.compile(r"^- `(danet/[\w/]+\.py)`: `(.+)`$", re.MULTILINE)
 SETTING = re.compile(r"`(clips|model|train|split)\.(?!py`)(\w+)`")
 
@@ -20,14 +21,20 @@ def test_every_line_that_the_method_quotes_stands_in_the_code():
         assert line in lines, f"{path} no longer holds {line!r}"
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_setting_named_is_one(page):
     for group, name in SETTING.findall(page.read_text()):
         assert name in Run.model_fields[group].annotation.model_fields, f"{group}.{name}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_table_has_rows(page):
+    lines = [*page.read_text().splitlines(), ""]
+    rules = [number for number, line in enumerate(lines) if re.fullmatch(r"\|[-:|]+\|", line)]
+    assert all(lines[number + 1].startswith("|") for number in rules)
+
+
 def test_links_between_the_pages_lead_somewhere():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    for page in pages:
+    for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -173,7 +173,13 @@ def stream_command(
 @app.command("draw")
 def draw_command(
     file: Annotated[Path, typer.Argument(help="A recording: .skeleton, .json, .txt, .mat or .npy.")],
-    out: Annotated[Path, typer.Option(help="The picture: .png for some frames, .gif for all.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The picture: .png for some frames, .gif for all.",
+            show_default="the recording's name and .gif, in this folder",
+        ),
+    ] = None,
     attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
 ) -> None:
     """Draws the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
@@ -182,7 +188,8 @@ def draw_command(
     """
     from danet.draw import draw
 
-    print(json.dumps(draw(file, out, attention)))
+    out = out or Path(f"{file.stem}.gif")
+    print(json.dumps({"picture": str(out), **draw(file, out, attention)}))
 
 
 @app.command("estimate")

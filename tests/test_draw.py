@@ -1,10 +1,13 @@
 """Skeletons drawn from a file: who is kept in ink, who is dropped in grey, and one picture a frame."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import kinect_text
 from PIL import Image
 
+from danet.cli import draw_command
 from danet.config import Prepare
 from danet.draw import GREY, INKS, actor_of, draw
 from danet.errors import UserError
@@ -73,6 +76,14 @@ def test_attention_is_drawn_on_who_is_kept(file, tmp_path):
 
     assert green(attended)
     assert not green(plain)
+
+
+def test_the_command_names_the_picture_after_the_recording(file, tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    draw_command(file)
+    assert json.loads(capsys.readouterr().out) == {"picture": "walk.gif", "frames": 20, "bodies": 2, "kept": 1}
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["walk.gif"]
 
 
 def test_another_ending_is_refused(file, tmp_path):

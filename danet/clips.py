@@ -86,13 +86,13 @@ class Sequences:
             joints = joints @ self._turns(len(samples), rng)[owner][:, None]
             if self.settings.jitter_metres:
                 joints = joints + rng.normal(0, self.settings.jitter_metres, joints.shape).astype(np.float32)
-        channels = self._channels(joints, np.diff(positions)[owner])
+        channels = self._channels(joints)
         if rng is not None and self.settings.masked_joints:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints
         return Batch(channels, joints, owner, len(samples))
 
     def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, window: int) -> np.ndarray:
-        """(B, T): the middles of T equal stretches of the crop; in training another place in them, alike in each."""
+        """(B, T): the middles of T equal stretches of the crop; in training anywhere inside each stretch."""
         length = (self.frames[samples] - 1).astype(np.float64)[:, None]
         count, windows = self.settings.frames, self.settings.windows
         share = np.full((1, 1), self.settings.window_share if windows > 1 else 1.0)
@@ -100,7 +100,7 @@ class Sequences:
         if rng is not None:
             share = rng.uniform(self.settings.shortest_crop, 1, (len(samples), 1))
             offset = rng.uniform(0, 1, (len(samples), 1)) * (1 - share)
-            inside = rng.uniform(0, 1, (len(samples), 1))
+            inside = rng.uniform(0, 1, (len(samples), count))
         return length * (offset + share * (np.arange(count) + inside) / count)
 
     def _turns(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -112,17 +112,14 @@ class Sequences:
         size = rng.uniform(1 - settings.scale, 1 + settings.scale, (count, 1, 1))
         return (turn * size).astype(np.float32)
 
-    def _channels(self, joints: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """(K, T, V, 3), and the frames of the recording from each to the next (K, T - 1), to (K, T, V, C).
-
-        A joint's place is taken from its actor's origin joint in the same frame, which alone tells where the actor is.
-        """
+    def _channels(self, joints: np.ndarray) -> np.ndarray:
+        """(K, T, V, 3) to (K, T, V, C). A joint's place is taken from its actor's origin joint in the same frame, which
+        alone tells where the actor is."""
         origin = self.layout.origin
         pose = joints - joints[:, :, origin : origin + 1]
         pose[:, :, origin] = joints[:, :, origin]
         bone = joints - joints[:, :, list(self.layout.parents)]
-        motion, bone_motion = (_motion(places, steps) for places in (joints, bone))
-        streams = {"joint": pose, "bone": bone, "joint_motion": motion, "bone_motion": bone_motion}
+        streams = {"joint": pose, "bone": bone, "joint_motion": _motion(joints), "bone_motion": _motion(bone)}
         return np.concatenate([streams[name] for name in self.settings.streams], axis=-1)
 
 
@@ -206,12 +203,8 @@ def group_views(performances: Ordered[str], partners: Partners, rng: np.random.G
     return np.stack([order, partner[order]], axis=1)
 
 
-def _motion(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """(K, T, V, 3) metres to metres per frame of the recording, towards the next of T; nothing after the last.
-
-    So a speed is the same however long the recording is, and whatever part of it a clip covers.
-    """
+def _motion(values: np.ndarray) -> np.ndarray:
+    """The change to the next frame; nothing after the last."""
     moved = np.zeros_like(values)
-    apart = steps.astype(np.float32)[:, :, None, None]
-    np.divide(values[:, 1:] - values[:, :-1], apart, out=moved[:, :-1], where=apart > 0)
+    np.subtract(values[:, 1:], values[:, :-1], out=moved[:, :-1])
     return moved

@@ -143,15 +143,3 @@ def test_a_layout_of_fewer_joints_has_its_own_relations():
     assert relation.max() < kinds
     assert relation[4, 8] == relation[8, 4], "left and right shoulder mirror one another"
     assert len({int(relation[0, 1]), int(relation[0, 7]), int(relation[4, 8]), int(relation[4, 21])}) == 4
-
-
-def test_each_head_looks_at_pairs_of_one_kind_at_first(rng, network):
-    places = torch.from_numpy(rng.normal(size=(1, 4, 30, 3)).astype(np.float32))
-    _, attention = network.blocks[0].space(torch.zeros(1, 4, 30, 16), pair_geometry(places, 2))
-    along, further, mirror, parts = attention[0, 0]
-    elbow = {name: KINECT_V2.joints.index(f"left {name}") for name in ("shoulder", "elbow", "wrist", "hand")}
-    assert set(along[elbow["elbow"]].topk(2).indices.tolist()) == {elbow["shoulder"], elbow["wrist"]}
-    assert further[elbow["elbow"]].argmax() == elbow["hand"]
-    assert mirror[elbow["elbow"]].argmax() == KINECT_V2.joints.index("right elbow")
-    own = 25 + list(KINECT_V2.parts).index("left arm")
-    assert set(parts[elbow["elbow"]].topk(4).indices.tolist()) == set(range(25, 30)) - {own}

@@ -12,13 +12,6 @@ from danet.skeleton import Layout
 LOOK = 3.0  # added to a logit: e^3 = 20 times the attention
 FURTHEST = 6  # hops on the body graph beyond which distances are alike
 
-# Kinds of pairs of tokens: 0 to FURTHEST by hops, two joints of different parts; then
-SAME_PART = FURTHEST + 1  # and the following: by hops, two joints of one part
-MIRROR = 2 * SAME_PART
-JOINT_OWN_PART, JOINT_OTHER_PART = MIRROR + 1, MIRROR + 2
-PART_OWN_JOINT, PART_OTHER_JOINT = MIRROR + 3, MIRROR + 4
-PART_ITSELF, PART_OTHER = MIRROR + 5, MIRROR + 6
-
 
 def token_relations(layout: Layout, parts: bool) -> tuple[Tensor, Tensor, int]:
     """What two tokens are to each other.
@@ -30,24 +23,25 @@ def token_relations(layout: Layout, parts: bool) -> tuple[Tensor, Tensor, int]:
     hops = torch.from_numpy(layout.hops).clamp(max=FURTHEST)
     owner = torch.from_numpy(layout.part_of)
     same = owner[:, None] == owner[None]
-    relation = hops + same * SAME_PART
+    relation = hops + same * (FURTHEST + 1)
     mirrored = torch.from_numpy(layout.mirrored)
     rows = torch.arange(layout.size)
     pairs = mirrored != rows
-    relation[rows[pairs], mirrored[pairs]] = MIRROR
+    kinds = 2 * (FURTHEST + 1)
+    relation[rows[pairs], mirrored[pairs]] = kinds
     if not parts:
-        return relation, same, MIRROR + 1
+        return relation, same, kinds + 1
     count = len(layout.parts)
     own = owner[:, None] == torch.arange(count)[None]  # (V, P)
     full = torch.empty(layout.size + count, layout.size + count, dtype=torch.int64)
     near = torch.empty_like(full, dtype=torch.bool)
     v = layout.size
     full[:v, :v], near[:v, :v] = relation, same
-    full[:v, v:], near[:v, v:] = torch.where(own, JOINT_OWN_PART, JOINT_OTHER_PART), own
-    full[v:, :v], near[v:, :v] = torch.where(own, PART_OWN_JOINT, PART_OTHER_JOINT).T, own.T
+    full[:v, v:], near[:v, v:] = torch.where(own, kinds + 1, kinds + 2), own
+    full[v:, :v], near[v:, :v] = torch.where(own, kinds + 3, kinds + 4).T, own.T
     itself = torch.eye(count, dtype=torch.bool)
-    full[v:, v:], near[v:, v:] = torch.where(itself, PART_ITSELF, PART_OTHER), itself
-    return full, near, PART_OTHER + 1
+    full[v:, v:], near[v:, v:] = torch.where(itself, kinds + 5, kinds + 6), itself
+    return full, near, kinds + 7
 
 
 def pair_geometry(places: Tensor, stretches: int) -> Tensor:
@@ -91,23 +85,8 @@ class SpatialAttention(nn.Module):
         self.register_buffer("hidden", hidden, persistent=False)
         self.register_buffer("relation", relation, persistent=False)
         if self.relations:
-            self.relation_term = nn.Parameter(self._first_relation_term(kinds, local))
+            self.relation_term = nn.Parameter(torch.zeros(heads, kinds))
             self.geometry_term = nn.Parameter(torch.zeros(heads, 2))
-
-    @staticmethod
-    def _first_relation_term(kinds: int, local: Tensor) -> Tensor:
-        """(H, kinds): at first each head looks at pairs of one kind, so that kinds count from the first step on.
-
-        The local heads look along the limb, each one joint further; of the global ones every other looks at the mirror
-        joint, the rest at the other parts. Terms that started at 0 hardly left it.
-        """
-        term = torch.zeros(len(local), kinds)
-        for place, head in enumerate(torch.flatten(torch.argwhere(local)).tolist()):
-            term[head, SAME_PART + min(place + 1, FURTHEST)] = LOOK
-        for place, head in enumerate(torch.flatten(torch.argwhere(~local)).tolist()):
-            looks = [MIRROR] if place % 2 == 0 else [JOINT_OTHER_PART, PART_OTHER]
-            term[head, [kind for kind in looks if kind < kinds]] = LOOK
-        return term
 
     def forward(self, tokens: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
         """(K, T, L, D) and (K, S, 2, L, L) to (K, T, L, D) and the attention (K, S, H, L, L), rows summing to 1."""

@@ -270,7 +270,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 def test_every_command_says_how_it_is_called():
     wide = os.environ | {"COLUMNS": "80", "TERM": "dumb"}
-    alone = "prepare check split predict stream draw estimate".split()
+    alone = ["prepare", "check", "split", "predict", "stream", "draw", "estimate"]
     for command in [*alone, "export ctr-gcn", "export sgn", "export onnx"]:
         done = subprocess.run([DANET, *command.split(), "--help"], capture_output=True, text=True, env=wide)
         assert f"Example: danet {command}" in done.stdout, done.stderr

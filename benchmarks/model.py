@@ -2,9 +2,9 @@
 
     python benchmarks/model.py OUT [--seconds 20] [--threads 2]
 
-Writes OUT/model.csv, a row for each setting, and OUT/model.svg. Every setting is measured in a process of its own, on
-sequences of random numbers, in which every sample of NTU's kind shows two people. The peak is that of square matrix
-products of the precision that training uses, measured in the same process before and after; the best of both counts.
+Writes OUT/model.csv, a row for each setting. Every setting is measured in a process of its own, on sequences of random
+numbers, in which every sample of NTU's kind shows two people. The peak is that of square matrix products of the
+precision that training uses, measured in the same process before and after; the best of both counts.
 """
 
 import argparse
@@ -16,11 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
 from danet.config import read_config
 from danet.cost import make_trial
@@ -31,11 +29,6 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = {"NW-UCLA": "nw_ucla", "NTU RGB+D 60": "ntu60"}
 SIZE = 2048  # rows and columns of the matrices of the peak
 LARGE = 32
-REFERENCES = {  # samples a second on two cores: trained, inferred; measured elsewhere, on another machine
-    "elsewhere: SGN, 20 frames, batch 64": (97, 328),
-    "elsewhere: CTR-GCN, 64 frames, 2 people, batch 8": (6.4, 24),
-    "elsewhere: 2s-AGCN, 300 frames, batch 2": (1.7, 5.4),
-}
 
 
 def peak(precision: torch.dtype, seconds: float) -> float:
@@ -103,27 +96,8 @@ def measure(dataset: str, threads: int, seconds: float) -> dict:
     }
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Samples a second beside the references."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    pairs = zip(figure.subplots(1, 2), ("trains", "infers"), (0, 1), strict=True)
-    for axis, what, place in pairs:
-        rates = {f"DANet, {row.setting}": getattr(row, f"{what}_a_second_batch_{LARGE}") for row in table.itertuples()}
-        rates |= {name: rate[place] for name, rate in REFERENCES.items()}
-        colors = ["#2f78c4" if name.startswith("DANet") else "#999999" for name in rates]
-        bars = axis.barh(list(rates), list(rates.values()), color=colors)
-        axis.bar_label(bars, [f"{rate:.3g}" for rate in rates.values()], padding=3)
-        axis.set(xscale="log", xlabel=f"samples {what[:-1]}{'ed' if place == 0 else 'red'} a second, two cores")
-        axis.invert_yaxis()
-        axis.margins(x=0.2)
-        if place:
-            axis.set_yticklabels([])
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
 def main() -> None:
-    """Measures each setting in a process of its own; writes the table and the plot, and prints the table."""
+    """Measures each setting in a process of its own; writes the table and prints it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=20, help="for each rate")
@@ -142,8 +116,6 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows)
     table.to_csv(options.out / "model.csv", index=False, float_format="%.6g")
-    matplotlib.rcParams["svg.hashsalt"] = "danet"
-    draw(table).savefig(options.out / "model.svg", metadata={"Date": None})
     print(table.set_index("setting").T.to_string(float_format=lambda value: f"{value:,.4g}"))
 
 

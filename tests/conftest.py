@@ -50,6 +50,46 @@ def kinect_text(frames: Sequence[Sequence[tuple[int, np.ndarray]]], end: str = "
     return (end.join(lines) + end).encode()
 
 
+START = "from danet.cli import main; main()"
+FIRST, SECOND = 72057594037931101, 72057594037931103
+BAD = "S002C001P001R001A001"
+GOOD = tuple(f"S001C00{camera}P001R001A001" for camera in (1, 2, 3))
+JOINT_LINE = 4  # counted from 0: frames, bodies, header, joints come before it
+
+
+def poses(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """An upright body that moves, (frames, 25, 3)."""
+    shape = np.array([0.2, 1.0, 0.2]) * rng.uniform(-1, 1, (25, 3))
+    return (shape + rng.normal(0, 0.05, (frames, 1, 3)) + [0, 0, 3]).round(4)
+
+
+def recording(seed: int, ids: Sequence[int] = (FIRST,), frames: int = 14) -> bytes:
+    """The text of a recording in which each of the ids is seen in every frame."""
+    rng = np.random.default_rng(seed)
+    bodies = [(body, poses(rng, frames)) for body in ids]
+    return kinect_text([[(body, joints[frame]) for body, joints in bodies] for frame in range(frames)])
+
+
+@pytest.fixture(scope="session")
+def good() -> dict[str, bytes]:
+    """Three good recordings, by sample name."""
+    return {name: recording(seed, (FIRST, SECOND)[: 1 + seed % 2]) for seed, name in enumerate(GOOD)}
+
+
+@pytest.fixture
+def raw(tmp_path: Path, good: dict[str, bytes]) -> Path:
+    """A folder that holds the good recordings."""
+    return fill(tmp_path / "raw", good)
+
+
+def fill(folder: Path, contents: dict[str, bytes]) -> Path:
+    """Writes recordings, by sample name, into the folder."""
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (folder / f"{name}.skeleton").write_bytes(content)
+    return folder
+
+
 @pytest.fixture
 def make_bodies(rng: np.random.Generator) -> Callable[..., Bodies]:
     """Makes up the bodies of one recording from {id: frames in which it is seen}; upright, each moving by its own."""

@@ -1,0 +1,158 @@
+"""Measures the samples a second of DANet, CTR-GCN and SGN beside one another on this machine.
+
+    git clone https://github.com/Uason-Chen/CTR-GCN; git clone https://github.com/microsoft/SGN
+    python benchmarks/peers.py OUT --ctr-gcn CTR-GCN --sgn SGN [--rounds 3] [--seconds 10] [--threads 2]
+
+The peers' code is read from those folders; it is no part of this project. Writes OUT/peers.csv, a row for each network
+and setting, and OUT/peers.svg. Figures are medians over the rounds. In a round every network is measured once, in a
+process of its own, so that what else the machine does falls on all of them. Inputs are random numbers. DANet's training
+holds the partner's pass, and its inference the cutting of clips; the peers' hold the network only.
+"""
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from danet.config import read_config
+from danet.cost import make_trial
+from danet.datasets.catalogue import find_dataset
+
+ROOT = Path(__file__).parents[1]
+SGN_TEST_BATCH = 160  # SGN's network at test takes this many clips, neither more nor fewer
+
+
+def median_rate(once: Callable[[], object], samples: int, seconds: float) -> float:
+    """Samples a second over as many calls as fit into the time, without the first."""
+    once()
+    spent: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(spent) < 3:
+        started = time.perf_counter()
+        once()
+        spent.append(time.perf_counter() - started)
+    return samples / float(np.median(spent))
+
+
+def measure_danet(dataset: str, options: Namespace) -> tuple[float, float, int]:
+    """Clips trained and inferred a second, and parameters, with the settings of config/config.yaml."""
+    trial = make_trial(read_config(ROOT / "config/config.yaml").run(dataset), find_dataset(dataset), options.threads)
+    rates = (median_rate(lambda do=do: do(32), 32, options.seconds) for do in (trial.train, trial.infer))
+    return *rates, sum(parameter.numel() for parameter in trial.state.model.parameters())
+
+
+def measure_ctr_gcn(graph: str, frames: int, joints: int, people: int, options: Namespace) -> tuple[float, float, int]:
+    """The same of CTR-GCN, one stream, batches of 8."""
+    sys.path.insert(0, str(options.ctr_gcn))
+    importlib.import_module(f"graph.{graph}")
+    network = importlib.import_module("model.ctrgcn").Model(
+        num_point=joints, num_person=people, graph=f"graph.{graph}.Graph", graph_args={"labeling_mode": "spatial"}
+    )
+    clips = torch.randn(8, 3, frames, joints, people)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    return measure_network(network, network, clips, clips, optimizer, options)
+
+
+def measure_sgn(options: Namespace) -> tuple[float, float, int]:
+    """The same of SGN, batches of 64 in training."""
+    sys.path.insert(0, str(options.sgn))
+    torch.Tensor.cuda = lambda tensor: tensor  # type: ignore[method-assign] # its code asks for a GPU
+    make = importlib.import_module("model").SGN
+    trained, tested = (make(60, "NTU", 20, Namespace(batch_size=64, train=train)) for train in (1, 0))
+    optimizer = torch.optim.Adam(trained.parameters(), lr=0.001)
+    clips = torch.randn(64, 20, 75), torch.randn(SGN_TEST_BATCH, 20, 75)
+    return measure_network(trained, tested, *clips, optimizer, options)
+
+
+def measure_network(
+    trained: nn.Module,
+    tested: nn.Module,
+    training_clips: Tensor,
+    test_clips: Tensor,
+    optimizer: torch.optim.Optimizer,
+    options: Namespace,
+) -> tuple[float, float, int]:
+    """Clips trained and inferred a second, and parameters, of a network whose output is logits."""
+    labels = torch.zeros(len(training_clips), dtype=torch.int64)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(trained(training_clips), labels).backward()
+        optimizer.step()
+
+    trains = median_rate(step, len(training_clips), options.seconds)
+    tested.eval()
+    with torch.inference_mode():
+        infers = median_rate(lambda: tested(test_clips), len(test_clips), options.seconds)
+    return trains, infers, sum(parameter.numel() for parameter in trained.parameters())
+
+
+MEASURED: dict[str, Callable[[Namespace], tuple[float, float, int]]] = {
+    "DANet, 64 frames, 25 joints, 2 people": lambda options: measure_danet("ntu60", options),
+    "CTR-GCN, 64 frames, 25 joints, 2 people": lambda options: measure_ctr_gcn("ntu_rgb_d", 64, 25, 2, options),
+    "DANet, 64 frames, 20 joints, 1 person": lambda options: measure_danet("nw_ucla", options),
+    "CTR-GCN, 52 frames, 20 joints, 1 person": lambda options: measure_ctr_gcn("ucla", 52, 20, 1, options),
+    "SGN, 20 frames, 25 joints, 1 person": measure_sgn,
+}
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Clips a second, DANet in blue."""
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
+    colors = ["#2f78c4" if name.startswith("DANet") else "#999999" for name in table["network"]]
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, what, title in zip(axes, ("trains", "infers"), ("trained", "inferred"), strict=True):
+        bars = axis.barh(table["network"], table[f"{what}_a_second"], color=colors)
+        axis.bar_label(bars, [f"{rate:.3g}" for rate in table[f"{what}_a_second"]], padding=3)
+        axis.set(xscale="log", xlabel=f"clips {title} a second")
+        axis.margins(x=0.2)
+        axis.spines[["top", "right"]].set_visible(False)
+    axis.invert_yaxis()
+    return figure
+
+
+def main() -> None:
+    """Measures each network in turn, in processes of their own; writes the table and the plot, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--ctr-gcn", type=Path, required=True, help="a checkout of CTR-GCN")
+    parser.add_argument("--sgn", type=Path, required=True, help="a checkout of SGN")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10, help="for each rate of each round")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=list(MEASURED), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        torch.set_num_threads(options.threads)
+        print(json.dumps(MEASURED[options.only](options)))
+        return
+    found = []
+    for _ in range(options.rounds):
+        for name in MEASURED:
+            command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            found.append((name, *json.loads(done.stdout)))
+    columns = ["network", "trains_a_second", "infers_a_second", "parameters"]
+    table = pd.DataFrame(found, columns=columns).groupby("network", sort=False).median().reset_index()
+    options.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(options.out / "peers.csv", index=False, float_format="%.6g")
+    matplotlib.rcParams["svg.hashsalt"] = "danet"
+    draw(table).savefig(options.out / "peers.svg", metadata={"Date": None})
+    print(table.to_string(index=False, float_format=lambda value: f"{value:,.3g}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ include: "workflow/rules/split.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/attend.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
 
 

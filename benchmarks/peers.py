@@ -17,6 +17,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from danet.config import read_config
-from danet.cost import make_trial
+from danet.cost import BATCH, make_trial
 from danet.datasets.catalogue import find_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +51,7 @@ def median_rate(once: Callable[[], object], samples: int, seconds: float) -> flo
 def measure_danet(dataset: str, options: Namespace) -> tuple[float, float, int]:
     """Clips trained and inferred a second, and parameters, with the settings of config/config.yaml."""
     trial = make_trial(read_config(ROOT / "config/config.yaml").run(dataset), find_dataset(dataset), options.threads)
-    rates = (median_rate(lambda do=do: do(32), 32, options.seconds) for do in (trial.train, trial.infer))
+    rates = (median_rate(partial(do, BATCH), BATCH, options.seconds) for do in (trial.train, trial.infer))
     return *rates, sum(parameter.numel() for parameter in trial.state.model.parameters())
 
 

@@ -204,7 +204,7 @@ def estimate_command(
 
     Example: danet estimate ntu60/cross_view --memory 8
     """
-    from danet.cost import as_text, estimate
+    from danet.estimate import as_text, estimate
 
     dataset, _, protocol = run.partition("/")
     settings = read_config(config)

@@ -1,33 +1,41 @@
-"""Settings in; what a network costs on this machine out: parameters, operations, memory and time, all of them measured.
+"""Settings in; what a network costs on this machine out: parameters, operations, time and memory, all of them measured.
 
 The sequences are random numbers: what they show changes no cost.
 """
 
+import logging
+import platform
+import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from danet.checkpoint import State
 from danet.clips import Sequences
-from danet.config import Config, Run
+from danet.config import Run
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
-from danet.device import pick_device
-from danet.errors import UserError
+from danet.device import multiplies_bfloat16, pick_device
 from danet.evaluate import as_tensors
+from danet.files import write_json
 from danet.recording import Sequence
 from danet.train import Material, Step, channel_spread, fresh_state, learn, step_loss, take_step
 
 LENGTH = 100  # frames of a sequence, about what a recording has
 SEQUENCES = 64
-STEPS = 5  # timed ones, after one that is not
+BATCH = 32  # clips at a time, beside one
+SIDE = {"cpu": 2048, "cuda": 8192}  # rows and columns of the matrices whose product takes the peak
+SECONDS = 2.0  # for each rate
 MEBIBYTE = 1 << 20
 COPIES = 5  # of every parameter, while training: itself, its gradient, AdamW's two moments, the running mean
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,68 +118,94 @@ def make_trial(run: Run, dataset: Dataset, threads: int | None = None) -> Trial:
     return Trial(state, Material(cut, labels, [str(index // 2) for index in range(SEQUENCES)]), run, device)
 
 
-def estimate(config: Config, dataset: str, protocol: str, memory: int, results: Path, threads: int | None) -> dict:
-    """What a training takes on this machine, and the largest batch, or piece of one, that fits into `memory` bytes.
+def measure(run: Run, dataset: Dataset, threads: int | None = None, seconds: float = SECONDS) -> dict:
+    """What these settings cost on a data set's layout and actions: medians of as many steps as fit into the seconds.
 
-    Of a sample it is taken that it shows as many people as any action of the data set has, so that memory and time are
-    upper bounds.
+    Rates are clips a second, BATCH clips at a time or one; multiply-accumulates, in millions, are those of one clip.
+    The peak is that of square matrix products in the precision that training uses, the higher one of before and after.
+    Memory is the highest so far: of a GPU what was allocated, else of the whole process.
     """
-    source = find_dataset(dataset)
-    run = config.run(dataset)
-    trial = make_trial(run, source, threads)
-    small, large = trial.memory(8), trial.memory(16)
-    a_clip = (large - small) / 8
-    fixed = small - 8 * a_clip
-    fits = int((memory - fixed) // a_clip)
-    if fits < 2:
-        wanted = f"{(fixed + 2 * a_clip) / MEBIBYTE:,.0f} MiB"
-        raise UserError(f"wanted memory for two clips of {dataset}, {wanted}, found {memory / MEBIBYTE:,.0f} MiB")
-    batch = run.train.batch_size
-    pieces = -(-batch // max(1, fits))
-    piece = replace(trial, run=run.model_copy(update={"train": run.train.model_copy(update={"accumulate": pieces})}))
-    seconds = sorted(piece.train(batch) for _ in range(STEPS + 1))[STEPS // 2]
-    samples, counted = training_samples(results / dataset / protocol / "split.parquet", source)
-    steps = -(-samples // batch)
+    trial = make_trial(run, dataset, threads)
+    device = trial.device
+    precision = torch.bfloat16 if run.train.bfloat16 and multiplies_bfloat16(device) else torch.float32
+    before = product_gflops(device, precision, seconds / 4)
+    inferred = {batch: _timed(partial(trial.infer, batch), seconds) for batch in (1, BATCH)}
+    infer_memory = peak_memory(device)
+    trained = {batch: _timed(partial(trial.train, batch), seconds) for batch in (1, BATCH)}
+    train_memory = peak_memory(device)
+    peak = max(before, product_gflops(device, precision, seconds / 4))
+    forth, back = (trial.operations(BATCH, training) for training in (False, True))
+    rate = BATCH / float(np.median(trained[BATCH]))
     return {
-        "dataset": dataset,
-        "protocol": protocol,
-        "device": str(trial.device),
+        "machine": machine(device),
         "threads": torch.get_num_threads(),
+        "precision": str(precision).removeprefix("torch."),
+        "frames": run.clips.frames,
+        "joints": dataset.layout.size,
+        "people": 2 if dataset.two_person else 1,
         "parameters": sum(parameter.numel() for parameter in trial.state.model.parameters()),
-        "multiply_accumulates_a_clip": trial.operations(8, training=False),
-        "fixed_mebibytes": fixed / MEBIBYTE,
-        "mebibytes_a_clip": a_clip / MEBIBYTE,
-        "largest_batch": fits,
-        "batch_size": batch,
-        "accumulate": pieces,
-        "samples": samples,
-        "samples_counted": counted,
-        "seconds_a_step": seconds,
-        "seconds_an_epoch": steps * seconds,
-        "epochs": run.train.epochs * (2 if run.train.refit else 1),
-        "seconds": steps * seconds * run.train.epochs * (2 if run.train.refit else 1),
+        "inference_mmacs": forth / 1e6,
+        "training_mmacs": back / 1e6,
+        "trains_a_second": rate,
+        "trains_a_second_one": 1 / float(np.median(trained[1])),
+        "infers_a_second": BATCH / float(np.median(inferred[BATCH])),
+        "latency_median_ms": 1e3 * float(np.median(inferred[1])),
+        "latency_p95_ms": 1e3 * float(np.percentile(inferred[1], 95)),
+        "training_gflops": 2 * back * rate / 1e9,
+        "peak_gflops": peak,
+        "inference_mib": infer_memory,
+        "training_mib": train_memory,
     }
 
 
-def training_samples(split: Path, dataset: Dataset) -> tuple[int, str]:
-    """Samples that are trained on, and where that was read: the split, or else the whole data set as an upper bound."""
-    if split.exists():
-        return int((pd.read_parquet(split)["part"] != "test").sum()), str(split)
-    return dataset.samples, "all of the data set"
+def measure_stage(*, dataset: str, run: Run, threads: int, out: Path) -> None:
+    """The cost stage: writes what `measure` finds for a data set, and its name, as JSON."""
+    source = find_dataset(dataset)
+    found = {"dataset": dataset, "simulated": source.simulated, **measure(run, source, threads)}
+    log.info("%s", found)
+    write_json(out, found)
 
 
-def as_text(found: dict) -> str:
-    """What `estimate` found, in a few lines."""
-    room = f"{found['fixed_mebibytes']:,.0f} MiB, and {found['mebibytes_a_clip']:,.1f} MiB a clip"
-    batch = f"train.batch_size {found['batch_size']} with train.accumulate {found['accumulate']}"
-    operations = f"{found['multiply_accumulates_a_clip'] / 1e6:,.0f} million multiply-adds a clip"
-    samples = f"{found['samples']:,} samples ({found['samples_counted']})"
-    lines = [
-        f"{found['dataset']}/{found['protocol']} on {found['device']}, {found['threads']} threads",
-        f"  {found['parameters']:,} parameters, {operations}",
-        f"  {room}: {found['largest_batch']:,} fit",
-        f"  {batch}: {found['seconds_a_step']:.2f} s a step",
-        f"  {samples}: {found['seconds_an_epoch'] / 60:,.1f} min an epoch",
-        f"  {found['epochs']} epochs: {found['seconds'] / 3600:,.1f} h",
-    ]
-    return "\n".join(lines)
+def product_gflops(device: torch.device, precision: torch.dtype, seconds: float) -> float:
+    """GFLOP/s of the fastest of the matrix products that fit into this time."""
+    side = SIDE[device.type]
+    one, other = (torch.randn(side, side, device=device).to(precision) for _ in range(2))
+
+    def product() -> float:
+        started = time.perf_counter()
+        (one @ other)[0, 0].item()  # waits for the device
+        return time.perf_counter() - started
+
+    return 2 * side**3 / min(_timed(product, seconds)) / 1e9
+
+
+def _timed(once: Callable[[], float], seconds: float) -> list[float]:
+    """The seconds that `once` returns, again and again for this long, without the first time."""
+    once()
+    found: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(found) < 3:
+        found.append(once())
+    return found
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """The most memory, in MiB, that was in use so far on a GPU, or by this process; None where no one counts it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MEBIBYTE
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found / (MEBIBYTE if sys.platform == "darwin" else 1024)
+
+
+def machine(device: torch.device) -> str:
+    """What the processor or the GPU is called."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    flags = Path("/proc/cpuinfo")
+    lines = flags.read_text().splitlines() if flags.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""What `danet estimate` says, against what can be counted by hand."""
+"""What a network costs, and what `danet estimate` says, against what can be counted by hand."""
 
 import json
 import os
@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from danet.config import check_config
-from danet.cost import estimate, make_trial
+from danet.cost import make_trial, measure
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
+from danet.estimate import estimate
 
 SETTINGS = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2, "expansion": 2}}
 CPU_ONLY = pytest.mark.skipif(torch.cuda.is_available(), reason="counts what is kept on the CPU")
@@ -34,6 +35,19 @@ def test_operations_are_those_of_the_products():
     assert trial.operations(8, training=False) == k * (embed + parts + space + time + forward) + cross + label
     ratio = trial.operations(8, training=True) / trial.operations(8, training=False)
     assert 3.5 < ratio < 4.5, "a clip forth and twice back, and its partner forth"
+
+
+def test_what_is_measured_fits_together():
+    found = measure(check_config(SETTINGS).run("demo"), DEMO, threads=1, seconds=0.2)
+    trial = make_trial(check_config(SETTINGS).run("demo"), DEMO, threads=1)
+    assert found["parameters"] == sum(parameter.numel() for parameter in trial.state.model.parameters())
+    assert found["training_mmacs"] == trial.operations(32, training=True) / 1e6 > 3 * found["inference_mmacs"]
+    assert found["training_gflops"] == pytest.approx(2e-3 * found["training_mmacs"] * found["trains_a_second"])
+    assert 0 < found["training_gflops"] < found["peak_gflops"]
+    assert found["infers_a_second"] > found["trains_a_second"] > found["trains_a_second_one"] > 0
+    assert 0 < found["latency_median_ms"] <= found["latency_p95_ms"]
+    assert 0 < found["inference_mib"] <= found["training_mib"]
+    assert (found["frames"], found["joints"], found["people"], found["threads"]) == (8, 25, 2, 1)
 
 
 @CPU_ONLY

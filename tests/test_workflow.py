@@ -83,7 +83,9 @@ def test_every_target_is_there(checkout):
     assert metrics["simulated"] is False, "what lies under NTU's name is taken for NTU's"
     page = (checkout.folder / "results/report/index.html").read_text()
     assert "differ in more than their seed" not in page, "the demo's two seeds differ in nothing else"
-    assert list((checkout.folder / "results/report/tables").glob("*.csv"))
+    costs = pd.read_csv(checkout.folder / "results/report/tables/cost.csv").set_index("dataset")
+    assert costs.loc["ntu60", "parameters"] == metrics["parameters"]
+    assert sorted(costs.index) == ["demo", "ntu60"]
 
 
 def test_snakemake_reports_too(checkout):
@@ -141,7 +143,7 @@ def test_a_comment_a_docstring_or_a_touch_reruns_nothing(restored, path, old, ne
 
 def test_an_edit_in_a_layer_reruns_training_and_what_follows(restored):
     restored.edit("danet/model/attention.py", "FURTHEST = 6", "FURTHEST = 5")
-    assert restored.stale() == {"train": 8, "evaluate": 8, "attend": 5, "fuse": 1, "report": 1}
+    assert restored.stale() == {"train": 8, "evaluate": 8, "attend": 5, "cost": 2, "fuse": 1, "report": 1}
 
 
 def test_an_edit_in_the_denoising_reruns_from_there(restored):

@@ -130,6 +130,31 @@ class Metrics(FilePart):
         return name
 
 
+class Cost(FilePart):
+    """`cost.json`: what the network for one data set costs on the machine that measured it."""
+
+    dataset: str
+    simulated: bool
+    machine: Annotated[str, AfterValidator(printable)]
+    threads: int
+    precision: str
+    frames: int
+    joints: int
+    people: int
+    parameters: int
+    inference_mmacs: float
+    training_mmacs: float
+    trains_a_second: float
+    trains_a_second_one: float
+    infers_a_second: float
+    latency_median_ms: float
+    latency_p95_ms: float
+    training_gflops: float
+    peak_gflops: float = Field(gt=0)
+    inference_mib: float | None
+    training_mib: float | None
+
+
 class Git(FilePart):
     """The state of the code: None where it is not known."""
 
@@ -279,6 +304,11 @@ def read_ablation(folders: Sequence[Path]) -> list[Metrics]:
     """The metrics of an ablation's runs, in the order given. Errors: UserError."""
     paths = [Path(folder) / "metrics.json" for folder in folders]
     return [check(Metrics, read_object(path), str(path)) for path in paths]
+
+
+def read_costs(paths: Sequence[Path]) -> list[Cost]:
+    """What was measured for each data set, in the order given. Errors: UserError."""
+    return [check(Cost, read_object(Path(path)), str(path)) for path in paths]
 
 
 def read_preparation(folder: Path) -> Preparation:

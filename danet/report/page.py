@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from danet.files import write_text
 from danet.report import dropped, sections
-from danet.report.collect import Group, Preparation, read_ablation, read_groups, read_preparation
+from danet.report.collect import Group, Preparation, read_ablation, read_costs, read_groups, read_preparation
 from danet.report.reading import read_published
 
 
@@ -17,6 +17,7 @@ def render(
     published: Path,
     out: Path,
     ablation_folders: Sequence[Path] = (),
+    costs: Sequence[Path] = (),
 ) -> None:
     """Writes the report on these runs and preparations into the folder `out`; index.html last.
 
@@ -27,12 +28,14 @@ def render(
     preparations.sort(key=lambda preparation: (preparation.simulated, preparation.dataset))
     groups = read_groups(run_folders, preparations)
     ablation = read_ablation(ablation_folders)
+    measured = read_costs(costs)
     figures = read_published(Path(published))
     files: sections.Files = {}
     context = {
         "sets": data_sets(groups, preparations),
         "summary": sections.summary(groups, figures, files),
         "ablation": sections.ablation_section(ablation, files),
+        "cost": sections.cost_section(measured, files),
         "groups": [sections.group_section(group, files) for group in groups],
         "preparations": [sections.preparation_section(preparation, files) for preparation in preparations],
         "reproduce": sections.reproduce(groups, files),

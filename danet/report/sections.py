@@ -14,7 +14,7 @@ from markupsafe import Markup
 from danet.config import COMPLETE
 from danet.datasets.catalogue import known_datasets
 from danet.report import attention, dropped, figures, tables
-from danet.report.collect import Group, Metrics, Preparation, Run
+from danet.report.collect import Cost, Group, Metrics, Preparation, Run
 from danet.report.drawing import inlined, width_pixels
 from danet.report.present import Column, Table, as_markdown, present
 
@@ -80,6 +80,19 @@ ABLATION = (
     SAMPLES,
     Column("parameters", "Parameters", "integer"),
     Column("seconds_mean", "Training time", "seconds"),
+)
+COST = (
+    DATASET,
+    Column("clip", "A clip"),
+    Column("parameters", "Parameters", "integer"),
+    Column("inference_mmacs", "Million multiply-adds a clip", "decimal"),
+    Column("trains_a_second", "Trains, clips/s", "integer"),
+    Column("infers_a_second", "Infers, clips/s", "integer"),
+    Column("latency_median_ms", "Latency, ms", "decimal"),
+    Column("latency_p95_ms", "95 % below, ms", "decimal"),
+    Column("share_of_peak_percent", "% of the peak", "percent"),
+    Column("training_mib", "Memory, MiB", "integer"),
+    Column("measured_on", "Measured on"),
 )
 AGREEMENT = (
     Column("map", "Attention map"),
@@ -222,6 +235,12 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
         return None
     whole = frame.assign(complete=frame["method"] == COMPLETE)
     return show(files, "ablation", whole, ABLATION, caption="Ablation", mark="complete")
+
+
+def cost_section(costs: Sequence[Cost], files: Files) -> Table | None:
+    """What the network of each data set costs; None where it was not measured."""
+    frame = tables.costs(costs, {name: dataset.title for name, dataset in known_datasets().items()})
+    return show(files, "cost", frame, COST, caption="Cost") if len(frame) else None
 
 
 def group_section(group: Group, files: Files) -> dict:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from danet.config import COMPLETE
 from danet.errors import UserError
-from danet.report.collect import HISTORY, VALIDATION, Group, Metrics
+from danet.report.collect import HISTORY, VALIDATION, Cost, Group, Metrics
 
 FACTORS = ("view", "subject", "setup")
 RESAMPLES = 1000
@@ -216,6 +216,22 @@ def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame
             "simulated": by_variant["simulated"].first(),
         }
     ).reset_index()
+
+
+def costs(found: Sequence[Cost], titles: Mapping[str, str]) -> pd.DataFrame:
+    """One row per data set: operations, speed, memory, and how much of the machine's peak a training step reaches."""
+    rows = []
+    for cost in found:
+        people = f"{cost.people} {'person' if cost.people == 1 else 'people'}"
+        row = {
+            "title": titles.get(cost.dataset, cost.dataset),
+            **cost.model_dump(),
+            "clip": f"{cost.frames} frames, {cost.joints} joints, {people}",
+            "share_of_peak_percent": 100 * cost.training_gflops / cost.peak_gflops,
+            "measured_on": f"{cost.machine}, {cost.threads} threads, {cost.precision}",
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def published_column(group: Group) -> str:

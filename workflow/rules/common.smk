@@ -75,6 +75,18 @@ def run_settings(wildcards):
     return settings.model_dump(mode="json", include={"clips", "model", "train"})
 
 
+def costly_settings(wildcards):
+    """What changes what a network costs: of the settings, and of a data set."""
+    part = {"clips": True, "model": True, "train": {"partners", "bfloat16", "compile"}}
+    dataset = find_dataset(wildcards.dataset)
+    return {
+        "settings": SETTINGS.run(wildcards.dataset).model_dump(mode="json", include=part),
+        "layout": dataset.layout.described,
+        "actions": len(dataset.actions),
+        "two_people": bool(dataset.two_person),
+    }
+
+
 def processes(wildcards):
     """The GPUs that a training asks for."""
     return SETTINGS.run(wildcards.dataset, wildcards.method).train.processes

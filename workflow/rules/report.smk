@@ -17,6 +17,7 @@ rule report:
         combined=[f"{folder}/{file}" for folder in COMBINED for file in ("metrics.json", "scores.parquet")],
         ablations=[f"{folder}/metrics.json" for folder in ABLATIONS],
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
+        costs=[f"{folder}/cost.json" for folder in PREPARED],
         published="config/published.csv",
     output:
         page=report("results/report/index.html", category="Page"),

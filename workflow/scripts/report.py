@@ -10,4 +10,5 @@ with stage(snakemake.log[0]):
         Path(snakemake.input.published),
         Path(snakemake.output.page).parent,
         [Path(folder) for folder in snakemake.params.ablations],
+        [Path(file) for file in snakemake.input.costs],
     )

@@ -129,6 +129,8 @@ def measure(run: Run, dataset: Dataset, threads: int | None = None, seconds: flo
     device = trial.device
     precision = torch.bfloat16 if run.train.bfloat16 and multiplies_bfloat16(device) else torch.float32
     before = product_gflops(device, precision, seconds / 4)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     inferred = {batch: _timed(partial(trial.infer, batch), seconds) for batch in (1, BATCH)}
     infer_memory = peak_memory(device)
     trained = {batch: _timed(partial(trial.train, batch), seconds) for batch in (1, BATCH)}
@@ -205,7 +207,7 @@ def machine(device: torch.device) -> str:
     """What the processor or the GPU is called."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    flags = Path("/proc/cpuinfo")
-    lines = flags.read_text().splitlines() if flags.exists() else []
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

@@ -51,7 +51,7 @@ def attend(
     device = pick_device(threads)
     model = model.to(device)
     dataset, layout = find_dataset(about["dataset"]), find_layout(about["layout"])
-    clips = Clips.model_validate(about["clips"] | {"windows": 1})
+    clips = Clips.model_validate(about["clips"])
     parts = pd.read_parquet(split).set_index("name")["part"].to_dict()
     with open_records(centred, "centred") as records:
         contents = dict(zip(records.names, map(int, records.facts["content"]), strict=True))

@@ -19,6 +19,10 @@ from danet.recording import Sequence
 from danet.skeleton import Layout, find_layout
 from danet.store import open_records
 
+Window = tuple[float, float]  # where it starts and what it covers, in shares of a sequence
+WHOLE = (0.0, 1.0)
+POSITIONS = 3  # of a window that covers a part of a sequence
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -69,8 +73,8 @@ class Sequences:
         part.actors, part.frames, part.start = self.actors[samples], self.frames[samples], self.start[samples]
         return part
 
-    def cut(self, samples: np.ndarray, rng: np.random.Generator | None, window: int = 0) -> Batch:
-        """Clips of the samples (B,). With a generator they are augmented, without one they are to be tested."""
+    def cut(self, samples: np.ndarray, rng: np.random.Generator | None, window: Window = WHOLE) -> Batch:
+        """Clips of the samples (B,). With a generator they are augmented, without one a window is cut, to be tested."""
         positions = self._positions(samples, rng, window)  # (B, T) in frames
         actors = self.actors[samples]
         owner = np.repeat(np.arange(len(samples)), actors)  # (K,)
@@ -91,12 +95,11 @@ class Sequences:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints
         return Batch(channels, joints, owner, len(samples))
 
-    def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, window: int) -> np.ndarray:
+    def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, window: Window) -> np.ndarray:
         """(B, T): the middles of T equal stretches of the crop; in training anywhere inside each stretch."""
         length = (self.frames[samples] - 1).astype(np.float64)[:, None]
-        count, windows = self.settings.frames, self.settings.windows
-        share = np.full((1, 1), self.settings.window_share if windows > 1 else 1.0)
-        offset, inside = (1 - share) * window / max(1, windows - 1), np.full((1, 1), 0.5)
+        count = self.settings.frames
+        offset, share, inside = (np.full((1, 1), value) for value in (*window, 0.5))
         if rng is not None:
             share = rng.uniform(self.settings.shortest_crop, 1, (len(samples), 1))
             offset = rng.uniform(0, 1, (len(samples), 1)) * (1 - share)
@@ -137,6 +140,15 @@ def load_sequences(
         if not chosen:
             raise UserError(f"{path}: wanted at least one of {len(names)} samples, found none")
         return Sequences(chosen, find_layout(records.about["layout"]), settings), records.about, records.data_hash
+
+
+def windows(settings: ClipSettings) -> list[Window]:
+    """The windows that a sequence is tested in: those of one share spread evenly, from end to end."""
+    return [
+        ((1 - share) * place, share)
+        for share in settings.windows
+        for place in (np.linspace(0, 1, POSITIONS).tolist() if share < 1 else [0.0])
+    ]
 
 
 def fill_gaps(joints: np.ndarray) -> np.ndarray:

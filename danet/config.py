@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -95,11 +95,12 @@ class Clips(Settings):
         10.0, ge=0, le=90, description="In training, a random tilt about the two level axes of up to this."
     )
     scale: float = Field(0.1, ge=0, lt=1, description="In training, a random change of body size of up to this share.")
-    windows: PositiveInt = Field(
-        1,
-        description="At test, windows that slide over a sequence, whose scores are averaged; 1: the whole sequence.",
+    windows: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="At test, shares of a sequence that windows cover: one of all of it, three of each smaller share. "
+        "Their scores are averaged, and the surer a window, the more it counts.",
     )
-    window_share: float = Field(0.8, gt=0, le=1, description="At test, the share of a sequence that a window covers.")
     mirror: float = Field(
         0.0,
         ge=0,

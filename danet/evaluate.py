@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from danet.clips import Batch, Sequences, load_sequences, rotation
+from danet.clips import Batch, Sequences, load_sequences, rotation, windows
 from danet.config import Clips
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
@@ -21,7 +21,7 @@ from danet.device import pick_device
 from danet.files import read_json, write_json, written_whole
 from danet.model.danet import DANet
 from danet.model.weights import load_model, read_tensors
-from danet.network import Network, fused_scores
+from danet.network import Network, fused_scores, over_windows
 from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
 from danet.skeleton import find_layout
@@ -50,13 +50,13 @@ def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tens
 
 @torch.inference_mode()
 def scores_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
-    """(B, actions) float32 probabilities of the samples, the mean over the windows of each, unchanged otherwise."""
+    """(B, actions) float32 probabilities of the samples, over the windows of each, unchanged otherwise."""
     model.eval()
-    windows = range(sequences.settings.windows)
 
     def scores(chosen: np.ndarray) -> np.ndarray:
-        batches = (as_tensors(sequences.cut(chosen, None, window), device) for window in windows)
-        return torch.stack([model(*batch).logits.float().softmax(dim=1) for batch in batches]).mean(dim=0).cpu().numpy()
+        cuts = (sequences.cut(chosen, None, window) for window in windows(sequences.settings))
+        found = [model(*as_tensors(batch, device)).logits.float().softmax(dim=1) for batch in cuts]
+        return over_windows(torch.stack(found).cpu().numpy())
 
     batches = np.split(samples, range(EVALUATION_BATCH, len(samples), EVALUATION_BATCH))
     return np.concatenate([scores(batch) for batch in batches])

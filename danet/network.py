@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from danet.clips import Batch, Sequences
+from danet.clips import Batch, Sequences, windows
 from danet.errors import UserError
 
 INPUTS = {"channels": [0], "joints": [0], "share": [0, 1], "own": [0], "other": [0]}  # and their axes of any size
 OUTPUTS = ("probabilities", "joint_map")
+SURENESS = 4  # the power of its highest score by which a window counts
 
 
 class Network(Protocol):
@@ -79,9 +80,18 @@ def fused_scores(network: Network, sequences: Sequences, performances: np.ndarra
     samples = np.arange(performances.size).reshape(count, views)
     own = samples.repeat(views, axis=1)  # (G, n n)
     other = np.tile(samples, views) if network.about["model"]["cross_attention"] else own
-    found = np.zeros(())
-    for window in range(sequences.settings.windows):
+    found = []
+    for window in windows(sequences.settings):
         batch = sequences.cut(performances.reshape(-1), None, window)
         probabilities, _ = network.relate(batch, own.reshape(-1), other.reshape(-1))
-        found = found + probabilities.reshape(count, views * views, -1).mean(axis=1)
-    return found / sequences.settings.windows
+        found.append(probabilities.reshape(count, views * views, -1).mean(axis=1))
+    return over_windows(np.stack(found))
+
+
+def over_windows(scores: np.ndarray) -> np.ndarray:
+    """(W, B, actions) probabilities of W windows to (B, actions): their mean, weighed by how sure each window is.
+
+    Recordings are cut narrowly or widely about their action, and a window that misses it is unsure.
+    """
+    sure = scores.max(axis=-1, keepdims=True) ** SURENESS
+    return (scores * sure).sum(axis=0) / sure.sum(axis=0)

@@ -71,9 +71,8 @@ class Predictor:
 
         Errors: UserError when a file cannot be read or shows nobody.
         """
-        clips = self.clips.model_copy(update={"windows": 1})
-        batch = Sequences([self.sequence(recording)], self.layout, clips).cut(np.zeros(1, np.int64), None)
         alone = np.zeros(1, np.int64)
+        batch = Sequences([self.sequence(recording)], self.layout, self.clips).cut(alone, None)
         return self.network.relate(batch, alone, alone)[1][0, : self.layout.size]
 
     def label(self, *views: Recording) -> str:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips import Sequences, facing_turn, fill_gaps, group_views, rotation
+from danet.clips import Sequences, facing_turn, fill_gaps, group_views, rotation, windows
 from danet.config import Clips
 from danet.recording import Sequence
 from danet.skeleton import KINECT_V2
@@ -167,11 +167,11 @@ def test_each_epoch_each_seed_and_each_clip_is_drawn_by_itself(rng):
 
 
 def test_windows_slide_over_the_sequence_from_end_to_end(rng):
-    settings = Clips(frames=10, face_camera=False, streams=("bone",), windows=3, window_share=0.5)
+    settings = Clips(frames=10, face_camera=False, streams=("bone",), windows=(1, 0.5))
     joints = np.zeros((101, 1, 25, 3), np.float32)
     joints[:, 0, :, 1] = np.arange(25)
     joints[:, 0, 3, 0] = np.arange(101)
     made = Sequences([Sequence("a", joints)], KINECT_V2, settings)
-    times = [made.cut(np.array([0]), None, window).joints[0, :, 3, 0] for window in range(3)]
-    for start, found in zip((0, 25, 50), times, strict=True):
-        np.testing.assert_allclose(found, start + 50 * (np.arange(10) + 0.5) / 10, atol=1e-4)
+    times = [made.cut(np.array([0]), None, window).joints[0, :, 3, 0] for window in windows(settings)]
+    for (start, length), found in zip([(0, 100), (0, 50), (25, 50), (50, 50)], times, strict=True):
+        np.testing.assert_allclose(found, start + length * (np.arange(10) + 0.5) / 10, atol=1e-4)

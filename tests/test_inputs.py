@@ -35,7 +35,7 @@ def place(tmp_path_factory):
     simulate(folder / "results/demo/raw", Simulate(performers=2, setups=1, replications=1, frames=24))
     about = {
         **DEMO.describe(),
-        "clips": Clips(frames=8, windows=2).model_dump(),
+        "clips": Clips(frames=8, windows=(1, 0.8)).model_dump(),
         "model": Model(width=16, blocks=1, heads=2).model_dump(),
         "prepare": Prepare().model_dump(),
         "actions": list(DEMO.actions),

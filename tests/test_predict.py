@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import train_on_demo
 
-from danet.clips import Sequences, load_sequences
+from danet.clips import Sequences, load_sequences, windows
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluate import as_tensors, evaluate, scores_of
@@ -42,20 +42,21 @@ def test_a_file_scores_as_in_the_batch(trained):
         np.testing.assert_allclose(found, scores[name], atol=1e-5)
 
 
-def test_scores_are_the_mean_over_windows(trained):
+def test_the_surer_a_window_the_more_it_counts(trained):
     predictor = Predictor(trained / "weights.safetensors")
     file = min((trained / "raw").iterdir())
-    predictor.clips = predictor.clips.model_copy(update={"windows": 4})
+    predictor.clips = predictor.clips.model_copy(update={"windows": (1, 0.6)})
     made = Sequences([predictor.sequence(file)], predictor.layout, predictor.clips)
     each = []
-    for window in range(4):
+    for window in windows(predictor.clips):
         batch = as_tensors(made.cut(np.array([0]), None, window), predictor.network.device)
         each.append(predictor.network.model(*batch).logits.softmax(dim=1).detach().numpy()[0])
     assert np.ptp(each, axis=0).max() > 1e-5
-    np.testing.assert_allclose(predictor.scores(file), np.mean(each, axis=0), atol=1e-6)
-    np.testing.assert_allclose(
-        scores_of(predictor.network.model, made, np.array([0]), predictor.network.device)[0], np.mean(each, axis=0)
-    )
+    wanted = np.average(each, axis=0, weights=np.max(each, axis=1) ** 4)
+    np.testing.assert_allclose(predictor.scores(file), wanted, atol=1e-6)
+    scores = scores_of(predictor.network.model, made, np.array([0]), predictor.network.device)
+    np.testing.assert_allclose(scores[0], wanted, atol=1e-6)
+    assert scores.sum() == pytest.approx(1)
 
 
 def test_the_command_prints_what_was_asked_for(trained):

@@ -66,7 +66,9 @@ class SpatialAttention(nn.Module):
 
     Queries and keys are of the stretch's mean tokens, values of every moment: so few logits are computed, and the
     mixing is one large product. The first half of the heads sees only the token's own part. With `relations`, the
-    logits get a learned term for what the pair is to each other and two for how far apart it is and how that changes.
+    logits get a learned term for what the pair is to each other and two for how far apart it is and how that changes;
+    and a learned weight of each pair, of either sign, is added to the attention, so that a head can tell tokens apart
+    as well as average them (Shi et al., 2s-AGCN, CVPR 2019: the learned part of the graph).
     """
 
     hidden: Tensor
@@ -87,6 +89,7 @@ class SpatialAttention(nn.Module):
         if self.relations:
             self.relation_term = nn.Parameter(torch.zeros(heads, kinds))
             self.geometry_term = nn.Parameter(torch.zeros(heads, 2))
+            self.topology = nn.Parameter(torch.zeros(heads, *relation.shape))
 
     def forward(self, tokens: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
         """(K, T, L, D) and (K, S, 2, L, L) to (K, T, L, D) and the attention (K, S, H, L, L), rows summing to 1."""
@@ -101,7 +104,8 @@ class SpatialAttention(nn.Module):
         logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias
         attention = logits.softmax(dim=-1)  # (K, S, H, L, L)
         value = self.value(tokens).view(k, s, t // s, length, h, -1).permute(0, 1, 4, 3, 2, 5)
-        mixed = attention @ value.reshape(k, s, h, length, -1)  # (K, S, H, L, T / S D / H)
+        mixing = attention + self.topology if self.relations else attention
+        mixed = mixing @ value.reshape(k, s, h, length, -1)  # (K, S, H, L, T / S D / H)
         mixed = mixed.view(k, s, h, length, t // s, -1).permute(0, 1, 4, 3, 2, 5)
         return self.merge(mixed.reshape(k, t, length, width)), attention
 
@@ -110,7 +114,8 @@ class TemporalAttention(nn.Module):
     """Each token attends to itself in the other moments of the clip; the tokens of one actor share their attention.
 
     Queries and keys are of a moment's mean token. The first half of the heads sees `window` moments to either side.
-    With `relations`, the logits get a learned term for the distance in time.
+    With `relations`, the logits get a learned term for the distance in time, and the attention a learned weight of
+    either sign, as the taps of a convolution have.
     """
 
     hidden: Tensor
@@ -131,6 +136,7 @@ class TemporalAttention(nn.Module):
         self.register_buffer("apart", apart + moments - 1, persistent=False)
         if self.relations:
             self.time_term = nn.Parameter(self._first_time_term(moments, window, local))
+            self.time_kernel = nn.Parameter(torch.zeros(self.heads, 2 * moments - 1))
 
     @staticmethod
     def _first_time_term(moments: int, window: int, local: Tensor) -> Tensor:
@@ -156,7 +162,8 @@ class TemporalAttention(nn.Module):
             bias = bias + self.time_term[:, self.apart]
         attention = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias).softmax(dim=-1)
         value = self.value(tokens).view(k, t, length, h, -1).permute(0, 3, 1, 2, 4).reshape(k, h, t, -1)
-        mixed = (attention @ value).view(k, h, t, length, -1).permute(0, 2, 3, 1, 4)
+        mixing = attention + self.time_kernel[:, self.apart] if self.relations else attention
+        mixed = (mixing @ value).view(k, h, t, length, -1).permute(0, 2, 3, 1, 4)
         return self.merge(mixed.reshape(k, t, length, width)), attention
 
 

@@ -118,8 +118,8 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, what, title in zip(axes, ("trains", "infers"), ("trained", "inferred"), strict=True):
         bars = axis.barh(table["network"], table[f"{what}_a_second"], color=colors)
         axis.bar_label(bars, [f"{rate:.3g}" for rate in table[f"{what}_a_second"]], padding=3)
-        axis.set(xscale="log", xlabel=f"clips {title} a second")
-        axis.margins(x=0.2)
+        axis.set(xlabel=f"clips {title} a second")
+        axis.margins(x=0.15)
         axis.spines[["top", "right"]].set_visible(False)
     axis.invert_yaxis()
     return figure

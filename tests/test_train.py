@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from danet.clips import Sequences
+from danet.clips import WHOLE, Sequences
 from danet.config import Run, check
 from danet.config import Train as TrainSettings
 from danet.cost import make_trial
@@ -84,7 +84,7 @@ def test_another_epoch_and_another_seed_change_the_augmentation(prepared, monkey
     """And what a step sees follows from both: the loop's own generator is what `cut` is given."""
     seen = []
 
-    def cut(self, samples, rng, window=0, cut=Sequences.cut):
+    def cut(self, samples, rng, window=WHOLE, cut=Sequences.cut):
         batch = cut(self, samples, rng, window)
         if rng is not None:
             seen.append(batch.channels.tobytes())

@@ -90,7 +90,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "text": str,
     "code": str,
     "simulated": lambda value: "SIMULATED" if value else "real",
-    "integer": lambda value: f"{int(value):,}",
+    "integer": lambda value: f"{round(value):,}",
     "number": lambda value: str(int(value)),  # a year or a seed bears no comma
     "plain": lambda value: f"{value:g}",
     "decimal": lambda value: f"{value:.2f}",

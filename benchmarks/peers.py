@@ -6,7 +6,7 @@
 The peers' code is read from those folders; it is no part of this project. Writes OUT/peers.csv, a row for each network
 and setting, and OUT/peers.svg. Figures are medians over the rounds. In a round every network is measured once, in a
 process of its own, so that what else the machine does falls on all of them. Inputs are random numbers. DANet's training
-holds the partner's pass, and its inference the cutting of clips; the peers' hold the network only.
+holds the partner's pass, and its inference the cutting of clips; else the network's step only is timed.
 """
 
 import argparse
@@ -29,29 +29,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from danet.config import read_config
-from danet.cost import BATCH, make_trial
+from danet.cost import BATCH, make_trial, timed
 from danet.datasets.catalogue import find_dataset
 
 ROOT = Path(__file__).parents[1]
 SGN_TEST_BATCH = 160  # SGN's network at test takes this many clips, neither more nor fewer
 
 
-def median_rate(once: Callable[[], object], samples: int, seconds: float) -> float:
-    """Samples a second over as many calls as fit into the time, without the first."""
-    once()
-    spent: list[float] = []
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(spent) < 3:
-        started = time.perf_counter()
-        once()
-        spent.append(time.perf_counter() - started)
-    return samples / float(np.median(spent))
+def rate(once: Callable[[], float], clips: int, seconds: float) -> float:
+    """Clips a second, of calls that say how many seconds they took: the median of those that fit into the time."""
+    return clips / float(np.median(timed(once, seconds)))
 
 
 def measure_danet(dataset: str, options: Namespace) -> tuple[float, float, int]:
     """Clips trained and inferred a second, and parameters, with the settings of config/config.yaml."""
     trial = make_trial(read_config(ROOT / "config/config.yaml").run(dataset), find_dataset(dataset), options.threads)
-    rates = (median_rate(partial(do, BATCH), BATCH, options.seconds) for do in (trial.train, trial.infer))
+    rates = (rate(partial(do, BATCH), BATCH, options.seconds) for do in (trial.train, trial.infer))
     return *rates, sum(parameter.numel() for parameter in trial.state.model.parameters())
 
 
@@ -89,15 +82,22 @@ def measure_network(
     """Clips trained and inferred a second, and parameters, of a network whose output is logits."""
     labels = torch.zeros(len(training_clips), dtype=torch.int64)
 
-    def step() -> None:
+    def train() -> float:
+        started = time.perf_counter()
         optimizer.zero_grad()
         F.cross_entropy(trained(training_clips), labels).backward()
         optimizer.step()
+        return time.perf_counter() - started
 
-    trains = median_rate(step, len(training_clips), options.seconds)
+    @torch.inference_mode()
+    def infer() -> float:
+        started = time.perf_counter()
+        tested(test_clips)
+        return time.perf_counter() - started
+
+    trains = rate(train, len(training_clips), options.seconds)
     tested.eval()
-    with torch.inference_mode():
-        infers = median_rate(lambda: tested(test_clips), len(test_clips), options.seconds)
+    infers = rate(infer, len(test_clips), options.seconds)
     return trains, infers, sum(parameter.numel() for parameter in trained.parameters())
 
 

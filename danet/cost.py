@@ -131,9 +131,9 @@ def measure(run: Run, dataset: Dataset, threads: int | None = None, seconds: flo
     before = product_gflops(device, precision, seconds / 4)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    inferred = {batch: _timed(partial(trial.infer, batch), seconds) for batch in (1, BATCH)}
+    inferred = {batch: timed(partial(trial.infer, batch), seconds) for batch in (1, BATCH)}
     infer_memory = peak_memory(device)
-    trained = {batch: _timed(partial(trial.train, batch), seconds) for batch in (1, BATCH)}
+    trained = {batch: timed(partial(trial.train, batch), seconds) for batch in (1, BATCH)}
     train_memory = peak_memory(device)
     peak = max(before, product_gflops(device, precision, seconds / 4))
     forth, back = (trial.operations(BATCH, training) for training in (False, True))
@@ -161,9 +161,10 @@ def measure(run: Run, dataset: Dataset, threads: int | None = None, seconds: flo
 
 
 def measure_stage(*, dataset: str, run: Run, threads: int, out: Path) -> None:
-    """The cost stage: writes what `measure` finds for a data set, and its name, as JSON."""
+    """The cost stage: writes what `measure` finds for a data set, and what that is called, as JSON."""
     source = find_dataset(dataset)
-    found = {"dataset": dataset, "simulated": source.simulated, **measure(run, source, threads)}
+    named = {"dataset": dataset, "title": source.title, "simulated": source.simulated}
+    found = named | measure(run, source, threads)
     log.info("%s", found)
     write_json(out, found)
 
@@ -178,10 +179,10 @@ def product_gflops(device: torch.device, precision: torch.dtype, seconds: float)
         (one @ other)[0, 0].item()  # waits for the device
         return time.perf_counter() - started
 
-    return 2 * side**3 / min(_timed(product, seconds)) / 1e9
+    return 2 * side**3 / min(timed(product, seconds)) / 1e9
 
 
-def _timed(once: Callable[[], float], seconds: float) -> list[float]:
+def timed(once: Callable[[], float], seconds: float) -> list[float]:
     """The seconds that `once` returns, again and again for this long, without the first time."""
     once()
     found: list[float] = []

@@ -79,6 +79,28 @@ def test_attention_rows_sum_to_one_and_local_heads_see_their_part(rng, network):
     assert (time[:, :2][..., apart] == 0).all()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("network", [{}, {"relations": False}], indirect=True)
+def test_what_is_mixed_is_attention_and_the_learned_weights_of_pairs(rng, network):
+    """As docs/method.md writes it, index by index; two stretches of two moments each."""
+    space, time = network.blocks[0].space, network.blocks[0].time
+    tokens = torch.randn(3, 4, len(network.token_embedding), 16)
+    mixed, attention = space(tokens, pair_geometry(torch.randn(3, 4, tokens.shape[2], 3), 2))
+    weights = attention.repeat_interleave(2, dim=1)  # (K, T, H, L, L)
+    if network.settings.relations:
+        weights = weights + space.topology
+    value = space.value(tokens).unflatten(-1, (4, -1))
+    wanted = space.merge(torch.einsum("kthij,ktjhd->ktihd", weights, value).flatten(-2))
+    torch.testing.assert_close(mixed, wanted)
+    mixed, weights = time(tokens)
+    if network.settings.relations:
+        apart = torch.arange(4)[:, None] - torch.arange(4)[None]
+        weights = weights + time.time_kernel[:, apart + 3]
+    value = time.value(tokens).unflatten(-1, (4, -1))
+    wanted = time.merge(torch.einsum("khtu,kuihd->ktihd", weights, value).flatten(-2))
+    torch.testing.assert_close(mixed, wanted)
+
+
 @pytest.mark.parametrize(
     "network", [{}, {"relations": False}, {"parts": False}, {"cross_attention": False}], indirect=True
 )

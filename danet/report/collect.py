@@ -134,6 +134,7 @@ class Cost(FilePart):
     """`cost.json`: what the network for one data set costs on the machine that measured it."""
 
     dataset: str
+    title: Annotated[str, AfterValidator(printable)]
     simulated: bool
     machine: Annotated[str, AfterValidator(printable)]
     threads: int

@@ -239,7 +239,7 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
 
 def cost_section(costs: Sequence[Cost], files: Files) -> Table | None:
     """What the network of each data set costs; None where it was not measured."""
-    frame = tables.costs(costs, {name: dataset.title for name, dataset in known_datasets().items()})
+    frame = tables.costs(costs)
     return show(files, "cost", frame, COST, caption="Cost") if len(frame) else None
 
 

@@ -1,4 +1,4 @@
-"""Groups of runs and preparations in; tables out, one function each. Accuracies in percent, deviations with n - 1.
+"""What was read of runs in; tables out, one function each. Accuracies in percent, deviations with n - 1.
 
 Every table has a column `simulated`; a deviation is NaN where there is one seed only.
 """
@@ -218,13 +218,12 @@ def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame
     ).reset_index()
 
 
-def costs(found: Sequence[Cost], titles: Mapping[str, str]) -> pd.DataFrame:
+def costs(found: Sequence[Cost]) -> pd.DataFrame:
     """One row per data set: operations, speed, memory, and how much of the machine's peak a training step reaches."""
     rows = []
     for cost in found:
         people = f"{cost.people} {'person' if cost.people == 1 else 'people'}"
         row = {
-            "title": titles.get(cost.dataset, cost.dataset),
             **cost.model_dump(),
             "clip": f"{cost.frames} frames, {cost.joints} joints, {people}",
             "share_of_peak_percent": 100 * cost.training_gflops / cost.peak_gflops,

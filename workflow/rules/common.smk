@@ -77,7 +77,7 @@ def run_settings(wildcards):
 
 def costly_settings(wildcards):
     """What changes what a network costs: of the settings, and of a data set."""
-    part = {"clips": True, "model": True, "train": {"partners", "bfloat16", "compile"}}
+    part = {"clips": {"frames", "streams"}, "model": True, "train": {"partners", "accumulate", "bfloat16", "compile"}}
     dataset = find_dataset(wildcards.dataset)
     return {
         "settings": SETTINGS.run(wildcards.dataset).model_dump(mode="json", include=part),

@@ -197,15 +197,15 @@ def test_an_ablation_is_compared_seed_by_seed(tmp_path):
 
 
 def test_what_a_network_costs(tmp_path):
-    found = {
-        "dataset": "nw_ucla",
-        "title": "NW",
-        "simulated": False,
-        "machine": EVIL,
-        "threads": 2,
+    found = {"dataset": "nw_ucla", "title": "NW", "simulated": False, "machine": EVIL, "threads": 2}
+    found |= {
         "precision": "float32",
+        "frames": 64,
+        "joints": 20,
+        "people": 1,
+        "parameters": 250282,
+        "inference_mmacs": 34.5,
     }
-    found |= {"frames": 64, "joints": 20, "people": 1, "parameters": 250282, "inference_mmacs": 34.5}
     found |= {"training_mmacs": 138.8, "trains_a_second": 116.7, "trains_a_second_one": 21, "infers_a_second": 528}
     found |= {"latency_median_ms": 6.9, "latency_p95_ms": 10.5, "training_gflops": 33, "peak_gflops": 150}
     found |= {"inference_mib": 639, "training_mib": None}

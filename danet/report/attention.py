@@ -199,7 +199,9 @@ def _draw_row(axes, layout: Layout, view: View) -> None:
                 size = 2 * LARGEST * height * relevance[frame, joint]
                 best = joint == relevance[frame].argmax()
                 color, strength = (GREEN, 0.85) if best else (BLUE, 0.35)
-                axes.add_patch(Ellipse(actor[joint], size, size, color=color, alpha=strength, linewidth=0))
+                axes.add_patch(
+                    Ellipse(actor[joint], size, size, color=color, alpha=strength, linewidth=0, clip_on=False)
+                )
     axes.set(xlim=(0, FRAMES_DRAWN * pitch), ylim=(low[1] - margin, high[1] + margin), aspect="equal")
     axes.set_axis_off()
 

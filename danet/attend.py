@@ -160,12 +160,11 @@ def _maps_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: to
 @torch.inference_mode()
 def _pair_map(model: DANet, sequences: Sequences, views: list[int], device: torch.device) -> list | None:
     """How much each token of the first view (rows) attends to each of the last one; None without cross-attention."""
-    if not model.settings.cross_attention:
-        return None
     order = np.argsort(views)
-    space, _ = model.encode(*as_tensors(sequences.cut(np.array(views)[order], None), device))
-    own, other = space[order.argsort()][:1], space[order.argsort()][-1:]
-    return model.cross_space(own, other)[1].float().mean(dim=1)[0].double().cpu().numpy().round(5).tolist()
+    space, time = model.encode(*as_tensors(sequences.cut(np.array(views)[order], None), device))
+    first, last = order.argsort()[[0]], order.argsort()[[-1]]
+    found = model.relate((space[first], time[first]), (space[last], time[last])).pair_map
+    return None if found is None else found[0].double().cpu().numpy().round(5).tolist()
 
 
 def _chosen(dataset: Dataset, tests: list[str], wanted: tuple[str, ...]) -> list[str]:

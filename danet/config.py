@@ -13,6 +13,7 @@ from danet.errors import UserError
 S = TypeVar("S", bound="Settings")
 COMPLETE = "complete"  # the whole network among the runs of the ablation
 Partners = Literal["views", "copies", "none"]
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
 
 
 class Settings(BaseModel):
@@ -79,7 +80,7 @@ class Clips(Settings):
     frames: PositiveInt = Field(
         32, description="Frames of a clip, spread evenly over the part of the sequence it covers."
     )
-    streams: tuple[Literal["joint", "bone", "joint_motion", "bone_motion"], ...] = Field(
+    streams: tuple[Stream, ...] = Field(
         ("joint", "bone", "joint_motion", "bone_motion"), min_length=1, description="What the channels of a clip hold."
     )
     face_camera: bool = Field(
@@ -116,6 +117,11 @@ class Clips(Settings):
 class Model(Settings):
     """The dual-attention network."""
 
+    encoders: tuple[Annotated[tuple[Stream, ...], Field(min_length=1)], ...] = Field(
+        (),
+        description="Encoders side by side, by the streams that each of them sees; their labels are fused. None named: "
+        "one, which sees all streams.",
+    )
     width: PositiveInt = Field(64, description="Channels of a token.")
     blocks: PositiveInt = Field(4, description="Self-attention blocks, each in space and then in time.")
     heads: PositiveInt = Field(4, description="Attention heads.")
@@ -208,6 +214,14 @@ class Run(Settings):
     def _check_refit(self) -> "Run":
         if self.train.refit and not self.split.validation_share:
             raise ValueError("wanted 'split.validation_share' above 0 for 'train.refit', found 0")
+        return self
+
+    @model_validator(mode="after")
+    def _check_encoders(self) -> "Run":
+        for seen in self.model.encoders:
+            if not set(seen) <= set(self.clips.streams):
+                wanted, found = ", ".join(self.clips.streams), ", ".join(seen)
+                raise ValueError(f"wanted 'model.encoders' to see some of 'clips.streams', {wanted}, found {found}")
         return self
 
     @model_validator(mode="after")

@@ -67,7 +67,7 @@ def agreement(own: Output, other: Output, settings: TrainSettings) -> Tensor:
     maps = own.joint_map.float(), other.joint_map.float()
     middle = ((maps[0] + maps[1]) / 2).log()
     divergence = torch.stack([F.kl_div(middle, one, reduction="batchmean") for one in maps]).mean()
-    distance = 1 - F.cosine_similarity(own.features, other.features).mean()
+    distance = 1 - F.cosine_similarity(own.features, other.features, dim=2).mean()
     return settings.map_agreement * divergence + settings.feature_agreement * distance
 
 
@@ -75,7 +75,7 @@ def agreement(own: Output, other: Output, settings: TrainSettings) -> Tensor:
 class Step:
     """One step's P clips, their partners if there are any, and all that was drawn for them.
 
-    `samples` (P,) says what the clips show; `branches` (blocks, 3, K) is what `DANet.draw_branches` drew.
+    `samples` (P,) says what the clips show; `branches` (E, blocks, 3, K) is what `DANet.draw_branches` drew.
     """
 
     samples: np.ndarray
@@ -93,7 +93,17 @@ class Step:
         if not len(chosen):
             return None
         partners = self.partners and self.partners.of(chosen)
-        return Step(self.samples[chosen], self.clips.of(chosen), partners, self.branches[:, :, self.clips.rows(chosen)])
+        return Step(self.samples[chosen], self.clips.of(chosen), partners, self.branches[..., self.clips.rows(chosen)])
+
+
+def label_loss(output: Output, labels: Tensor, settings: TrainSettings) -> Tensor:
+    """The mean cross-entropy of the encoders, each of which learns the labels (P,) by itself.
+
+    What they say together is not learnt, so that none leaves its streams to another.
+    """
+    votes = output.votes.transpose(1, 2)  # (P, actions, E)
+    targets = labels[:, None].expand(-1, votes.shape[2])
+    return F.cross_entropy(votes, targets, label_smoothing=settings.label_smoothing)
 
 
 def step_loss(
@@ -107,15 +117,14 @@ def step_loss(
     """
     views = state.model.encode(*as_tensors(step.clips, device), to_device(step.branches, device))
     alone = state.model.relate(views, views)
-    loss = F.cross_entropy(alone.logits, labels, label_smoothing=settings.label_smoothing)
+    loss = label_loss(alone, labels, settings)
     if step.partners is None:
         return loss, alone.logits
     with torch.no_grad():
         partners = state.mean.encode(*as_tensors(step.partners, device))
         taught = state.mean.relate(partners, partners)
     if state.model.settings.cross_attention:
-        crossed = state.model.relate(views, partners).logits
-        loss = loss + settings.crossed * F.cross_entropy(crossed, labels, label_smoothing=settings.label_smoothing)
+        loss = loss + settings.crossed * label_loss(state.model.relate(views, partners), labels, settings)
     return loss + agreement(alone, taught, settings), alone.logits
 
 

@@ -116,8 +116,8 @@ def train_on_demo(folder: Path) -> dict[str, Path]:
     """
     simulate(folder / "raw", Simulate(performers=4, setups=1, replications=1, frames=20))
     prepare(DEMO, folder / "raw", folder / "centred.h5", settings=Prepare(), jobs=1)
-    settings = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"epochs": 1}}
-    run = check(Run, settings, "test")
+    model = {"width": 16, "blocks": 1, "heads": 2, "encoders": [["joint", "bone_motion"], ["bone"]]}
+    run = check(Run, {"clips": {"frames": 8}, "model": model, "train": {"epochs": 1}}, "test")
     names = [path.stem for path in (folder / "raw").iterdir()]
     split(DEMO, "cross_view", names, run.split).to_parquet(folder / "split.parquet")
     data = {"centred": folder / "centred.h5", "split": folder / "split.parquet"}

@@ -34,6 +34,11 @@ def test_the_shipped_settings_are_sound():
         ({"ablation": {"variants": {"a": {"trian": {}}}}, "datasets": {"demo": {}}}, "variants.a: 'trian'"),
         ({"clips": {"frames": 15}}, "multiple of 'stride'"),
         ({"clips": {"frames": 12}}, "multiple of 'stretches'"),
+        (
+            {"clips": {"streams": ["joint"]}, "model": {"encoders": [["joint"], ["bone"]]}},
+            "streams', joint, found bone",
+        ),
+        ({"model": {"encoders": [[]]}}, "'model.encoders.0': "),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(values, named):

@@ -15,6 +15,7 @@ from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS
 
 CPU = torch.device("cpu")
 ACTIONS = ["a", "b", "c"]
+APART = {"encoders": [["joint"], ["bone_motion", "bone"]]}
 
 
 def about(layout=KINECT_V2, **model):
@@ -65,8 +66,8 @@ def test_shapes_and_maps(rng, layout):
 @pytest.mark.parametrize("network", [{}, {"relations": False}, {"parts": False}], indirect=True)
 def test_attention_rows_sum_to_one_and_local_heads_see_their_part(rng, network):
     joints = batch(rng)[1]
-    block = network.blocks[0]
-    tokens = torch.randn(len(joints), 4, len(network.token_embedding), 16)
+    block = network.encoders[0].blocks[0]
+    tokens = torch.randn(len(joints), 4, len(network.encoders[0].token_embedding), 16)
     places = torch.randn(len(joints), 4, tokens.shape[2], 3)
     _, space = block.space(tokens, pair_geometry(places, 2))
     _, time = block.time(tokens)
@@ -83,8 +84,8 @@ def test_attention_rows_sum_to_one_and_local_heads_see_their_part(rng, network):
 @pytest.mark.parametrize("network", [{}, {"relations": False}], indirect=True)
 def test_what_is_mixed_is_attention_and_the_learned_weights_of_pairs(rng, network):
     """As docs/method.md writes it, index by index; two stretches of two moments each."""
-    space, time = network.blocks[0].space, network.blocks[0].time
-    tokens = torch.randn(3, 4, len(network.token_embedding), 16)
+    space, time = network.encoders[0].blocks[0].space, network.encoders[0].blocks[0].time
+    tokens = torch.randn(3, 4, len(network.encoders[0].token_embedding), 16)
     mixed, attention = space(tokens, pair_geometry(torch.randn(3, 4, tokens.shape[2], 3), 2))
     weights = attention.repeat_interleave(2, dim=1)  # (K, T, H, L, L)
     if network.settings.relations:
@@ -102,7 +103,7 @@ def test_what_is_mixed_is_attention_and_the_learned_weights_of_pairs(rng, networ
 
 
 @pytest.mark.parametrize(
-    "network", [{}, {"relations": False}, {"parts": False}, {"cross_attention": False}], indirect=True
+    "network", [{}, APART, {"relations": False}, {"parts": False}, {"cross_attention": False}], indirect=True
 )
 def test_every_parameter_gets_a_gradient(rng, network):
     network.train()
@@ -113,12 +114,28 @@ def test_every_parameter_gets_a_gradient(rng, network):
     assert idle == []
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("network", [APART], indirect=True)
+def test_an_encoder_sees_its_streams_alone_and_all_of_them_label_together(rng, network):
+    channels, *rest = batch(rng)  # joint, bone, joint_motion, bone_motion: three channels each
+    plain = network(channels, *rest)
+    assert plain.votes.shape == (4, 2, len(ACTIONS))
+    geometric = plain.votes.softmax(dim=2).prod(dim=1).sqrt()
+    torch.testing.assert_close(plain.logits.softmax(dim=1), geometric / geometric.sum(dim=1, keepdim=True))
+    for stream, changed in enumerate([{0}, {1}, set(), {1}]):
+        other = channels.clone()
+        other[..., 3 * stream : 3 * stream + 3] += 1
+        votes = network(other, *rest).votes
+        assert {place for place in (0, 1) if not torch.equal(votes[:, place], plain.votes[:, place])} == changed
+
+
 def test_geometry_does_not_change_when_the_skeleton_is_turned(rng):
     places = torch.from_numpy(rng.normal(size=(2, 5, 25, 3)))
     turn = torch.tensor([[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]], dtype=torch.float64)
     torch.testing.assert_close(pair_geometry(places @ turn + 3, 1), pair_geometry(places, 1))
 
 
+@pytest.mark.parametrize("network", [{}, APART], indirect=True)
 def test_swapping_the_views_swaps_the_outputs(rng, network):
     first, second = (network.encode(*batch(np.random.default_rng(seed))) for seed in (1, 2))
     both = tuple(torch.cat(tokens) for tokens in zip(first, second, strict=True))
@@ -128,6 +145,7 @@ def test_swapping_the_views_swaps_the_outputs(rng, network):
     assert not torch.allclose(*forth.chunk(2))
 
 
+@pytest.mark.parametrize("network", [{}, APART], indirect=True)
 def test_a_sample_does_not_depend_on_its_batch(rng, network):
     made = sequences(rng)
     together = network(*as_tensors(made.cut(np.arange(4), None), CPU)).logits

@@ -104,7 +104,8 @@ def test_another_epoch_and_another_seed_change_the_augmentation(prepared, monkey
 
 @pytest.mark.parametrize("change", [{"accumulate": 3}, {"processes": 2}, {"processes": 2, "accumulate": 2}])
 def test_pieces_one_after_the_other_or_in_several_processes_learn_as_the_whole(prepared, tmp_path, change):
-    changes = {"model": {"dropout": 0.5, "blocks": 2}, "clips": {"masked_joints": 0.2}}
+    apart = [["joint"], ["bone", "bone_motion"]]
+    changes = {"model": {"dropout": 0.5, "blocks": 2, "encoders": apart}, "clips": {"masked_joints": 0.2}}
     run_once(prepared, tmp_path / "whole", train={"bfloat16": False}, **changes)
     run_once(prepared, tmp_path / "pieces", train={"bfloat16": False} | change, **changes)
     losses = [
@@ -274,6 +275,29 @@ def test_partners_teach_and_are_not_taught():
     loss(step, **dict.fromkeys(weighed, 1.0)).backward()
     assert all(parameter.grad is None for parameter in trial.state.mean.parameters())
     assert all(parameter.grad is not None for parameter in trial.state.model.parameters())
+
+
+def test_an_encoder_learns_as_if_it_were_alone():
+    """The loss of several is the mean of what each would have by itself, and so is what it teaches them."""
+    streams = {"clips": {"frames": 8, "streams": ["joint", "bone"], "mirror": 0}}
+    model = SETTINGS["model"] | {"dropout": 0.0}
+    labels, cpu, weights = torch.tensor([0, 1, 2, 3]), torch.device("cpu"), TrainSettings(map_agreement=0)
+
+    def learnt(encoders, state=None):
+        trial = make_trial(check(Run, streams | {"model": model | {"encoders": encoders}}, "test"), NW_UCLA, threads=1)
+        if state:
+            for network in (trial.state.model, trial.state.mean):
+                network.encoders[0].load_state_dict(state)
+        loss, _ = step_loss(trial.state, trial.step(4), labels, weights, cpu)
+        loss.backward()
+        return loss.detach(), trial.state.model.encoders
+
+    loss, encoders = learnt([["joint"], ["bone"]])
+    alone = [learnt([names], each.state_dict()) for names, each in zip([["joint"], ["bone"]], encoders, strict=True)]
+    torch.testing.assert_close(loss, sum(each for each, _ in alone) / 2)
+    for together, (_, [by_itself]) in zip(encoders, alone, strict=True):
+        for one, other in zip(together.parameters(), by_itself.parameters(), strict=True):
+            torch.testing.assert_close(one.grad, other.grad / 2)
 
 
 @pytest.mark.parametrize(("schedule", "after"), [("cosine", [1, 0.5, 0]), ("constant", [1, 1, 1])])

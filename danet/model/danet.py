@@ -1,9 +1,12 @@
 """DANet: clips of one view, or of two views of one performance, in; logits and attention maps out.
 
-Read from top to bottom: tokens, blocks of relation-aware self-attention, cross-attention between views, one label.
+Read from top to bottom: tokens, blocks of relation-aware self-attention, cross-attention between views, one label. An
+encoder does all of it for some of the streams; the network is one or several of them side by side, learnt together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,22 +16,56 @@ from danet.config import Model
 from danet.model.attention import CrossAttention, SpatialAttention, TemporalAttention, pair_geometry
 from danet.skeleton import Layout
 
+COORDINATES = 3  # of a joint in each stream
+
 
 @dataclass(frozen=True)
 class Output:
-    """What the network says of B samples.
+    """What the network says of B samples, or what each of its E encoders does.
 
-    `logits` (B, actions); `features` (B, 4 D); `joint_map` (B, L) and `moment_map` (B, T): the share of the
-    cross-attention that each token and each moment (some frames, see `stride`) receives, each row summing to 1.
+    `logits` (B, actions): the mean over the encoders of the logarithm of the probabilities that `votes` (B, E, actions)
+    stand for, so that their softmax is the geometric mean of those; `features` (B, E, 4 D); `joint_map` (B, L) and
+    `moment_map` (B, T): the share of the cross-attention that each token and each moment (some frames, see `stride`)
+    receives, each row summing to 1; `pair_map` (B, L, L): how much each token attends to each, rows summing to 1, None
+    without cross-attention. Maps are the mean over the encoders.
     """
 
     logits: Tensor
+    votes: Tensor
     features: Tensor
     joint_map: Tensor
     moment_map: Tensor
+    pair_map: Tensor | None
 
 
-View = tuple[Tensor, Tensor]  # what a view is encoded to: tokens in space (B, L, D) and in time (B, T, D)
+class Reading(NamedTuple):
+    """What one encoder makes of B samples: the fields of Output, of itself alone."""
+
+    vote: Tensor
+    features: Tensor
+    joint_map: Tensor
+    moment_map: Tensor
+    pair_map: Tensor | None
+
+
+View = tuple[Tensor, Tensor]  # what a view is encoded to: tokens in space (B, E, L, D) and in time (B, E, T, D)
+
+
+class BodyParts(nn.Module):
+    """Puts the body parts beside the joints; each is the mean over its joints."""
+
+    membership: Tensor
+
+    def __init__(self, layout: Layout):
+        super().__init__()
+        membership = torch.zeros(len(layout.parts), layout.size)
+        for row, members in enumerate(layout.parts.values()):
+            membership[row, list(members)] = 1 / len(members)
+        self.register_buffer("membership", membership, persistent=False)  # (P, V), rows sum to 1
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """(..., V, D) to (..., L, D)."""
+        return torch.cat([joints, self.membership @ joints], dim=-2)
 
 
 class Block(nn.Module):
@@ -51,86 +88,137 @@ class Block(nn.Module):
         return tokens + _weighed(self.feed_forward(self.norms[2](tokens)), weights, 2)
 
 
-class DANet(nn.Module):
-    """The dual-attention network for one joint layout, one clip length and one list of actions."""
+class Encoder(nn.Module):
+    """Some of the channels of a clip to tokens, and the tokens of one view in the light of another to a label.
 
-    membership: Tensor
-    channel_scale: Tensor
+    `seen` (C',) are the places of those channels.
+    """
 
-    def __init__(self, *, settings: Model, layout: Layout, frames: int, channels: int, actions: int):
+    seen: Tensor
+
+    def __init__(self, *, settings: Model, layout: Layout, moments: int, seen: list[int], actions: int):
         super().__init__()
-        self.settings, self.layout = settings, layout
-        moments = frames // settings.stride
         width, tokens = settings.width, layout.size + settings.parts * len(layout.parts)
-        membership = torch.zeros(len(layout.parts), layout.size)
-        for row, members in enumerate(layout.parts.values()):
-            membership[row, list(members)] = 1 / len(members)
-        self.register_buffer("membership", membership, persistent=False)  # (P, V), rows sum to 1
-        self.register_buffer("channel_scale", torch.ones(channels))  # what `channels` is divided by, set from the data
-        self.embed = nn.Sequential(nn.Linear(settings.stride * channels, width), nn.GELU(), nn.Linear(width, width))
+        self.register_buffer("seen", torch.tensor(seen), persistent=False)
+        self.embed = nn.Sequential(nn.Linear(settings.stride * len(seen), width), nn.GELU(), nn.Linear(width, width))
+        self.parts = BodyParts(layout) if settings.parts else nn.Identity()
         self.token_embedding = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.time_embedding = nn.Parameter(torch.randn(moments, width) * 0.02)
         self.blocks = nn.ModuleList(
             Block(settings=settings, layout=layout, moments=moments) for _ in range(settings.blocks)
         )
         self.norm = nn.LayerNorm(width)
-        if settings.cross_attention:
+        self.cross_attention = settings.cross_attention
+        if self.cross_attention:
             self.cross_space = CrossAttention(width=width, heads=settings.heads)
             self.cross_time = CrossAttention(width=width, heads=settings.heads)
         self.label = nn.Linear(4 * width, actions)
 
-    def draw_branches(self, clips: int, rng: np.random.Generator) -> np.ndarray:
-        """(blocks, 3, K) float32: what each residual branch of each clip counts in one step of training.
+    def forward(self, moments: Tensor, geometry: Tensor, branches: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Each clip by itself: (K, T, S, V, C), S the stride, to its tokens in space (K, L, D), the mean over time, and
+        in time (K, T, D), the mean over the body.
 
-        Stochastic depth (Huang et al., ECCV 2016): a branch is left out at times, the more often the deeper it lies,
-        and counts for more otherwise.
+        `geometry` is what `pair_geometry` gives, `branches` (blocks, 3, K) what each residual branch counts.
         """
-        dropped = np.linspace(0, self.settings.dropout, self.settings.blocks)[:, None, None]
-        kept = rng.random((self.settings.blocks, 3, clips)) >= dropped
-        return (kept / (1 - dropped)).astype(np.float32)
-
-    def encode(
-        self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int, branches: Tensor | None = None
-    ) -> View:
-        """Each sample by itself: the clips of its actors, as in `tokens`, to its tokens, the mean over its actors.
-
-        `owner` (K,) says which of the B = `samples` samples each clip belongs to.
-        """
-        tokens = self.tokens(channels, joints, branches)
-        return _mean_by(owner, tokens.mean(dim=1), samples), _mean_by(owner, tokens.mean(dim=2), samples)
-
-    def tokens(self, channels: Tensor, joints: Tensor, branches: Tensor | None = None) -> Tensor:
-        """Each clip by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to (K, T, L, D).
-
-        `branches` is what `draw_branches` drew, in training.
-        """
-        stride = self.settings.stride
-        moments = (channels / self.channel_scale).unflatten(1, (-1, stride)).transpose(2, 3).flatten(3)
-        tokens = self.embed(moments)  # (K, T, V, D)
-        places = joints.unflatten(1, (-1, stride)).mean(dim=2)
-        if self.settings.parts:
-            tokens = torch.cat([tokens, self.membership @ tokens], dim=2)  # (K, T, L, D)
-            places = torch.cat([places, self.membership @ places], dim=2)
+        channels = moments.index_select(-1, self.seen).transpose(2, 3).flatten(3)
+        tokens = self.parts(self.embed(channels))  # (K, T, L, D)
         tokens = tokens + self.token_embedding + self.time_embedding[:, None]
-        geometry = pair_geometry(places, self.settings.stretches)
         for index, block in enumerate(self.blocks):
             tokens = block(tokens, geometry, None if branches is None else branches[index])
-        return self.norm(tokens)
+        tokens = self.norm(tokens)
+        return tokens.mean(dim=1), tokens.mean(dim=2)
 
-    def relate(self, own: View, other: View) -> Output:
-        """One view in the light of another (or of itself): cross-attention in space and in time, then the label."""
+    def relate(self, own: View, other: View) -> Reading:
+        """One view in the light of another, as this encoder sees them: tokens (B, L, D) and (B, T, D) of each."""
         (own_space, own_time), (other_space, other_time) = own, other
-        if self.settings.cross_attention:
+        if self.cross_attention:
             own_space, space_map = self.cross_space(own_space, other_space)
             own_time, time_map = self.cross_time(own_time, other_time)
-            joint_map, moment_map = space_map.mean(dim=(1, 2)), time_map.mean(dim=(1, 2))
+            pair_map = space_map.mean(dim=1)
+            joint_map, moment_map = pair_map.mean(dim=1), time_map.mean(dim=(1, 2))
         else:
+            pair_map = None
             joint_map, moment_map = (part.norm(dim=-1) for part in own)
             joint_map, moment_map = (part / part.sum(dim=1, keepdim=True) for part in (joint_map, moment_map))
         features = torch.cat(
             [pooled for tokens in (own_space, own_time) for pooled in (tokens.mean(1), tokens.amax(1))], 1
         )
-        return Output(self.label(features), features, joint_map, moment_map)
+        return Reading(self.label(features), features, joint_map, moment_map, pair_map)
+
+
+class DANet(nn.Module):
+    """The dual-attention network for one joint layout, one clip length, some streams and one list of actions."""
+
+    channel_scale: Tensor
+    encoders: Sequence[Encoder]
+
+    def __init__(self, *, settings: Model, layout: Layout, frames: int, streams: tuple[str, ...], actions: int):
+        super().__init__()
+        self.settings, self.layout = settings, layout
+        self.register_buffer("channel_scale", torch.ones(COORDINATES * len(streams)))  # set from the data
+        self.parts = BodyParts(layout) if settings.parts else nn.Identity()
+        self.encoders = nn.ModuleList(  # type: ignore[assignment]
+            Encoder(
+                settings=settings,
+                layout=layout,
+                moments=frames // settings.stride,
+                seen=[COORDINATES * streams.index(name) + axis for name in names for axis in range(COORDINATES)],
+                actions=actions,
+            )
+            for names in settings.encoders or (streams,)
+        )
+
+    def draw_branches(self, clips: int, rng: np.random.Generator) -> np.ndarray:
+        """(E, blocks, 3, K) float32: what each residual branch of each clip counts in one step of training.
+
+        Stochastic depth (Huang et al., ECCV 2016): a branch is left out at times, the more often the deeper it lies,
+        and counts for more otherwise.
+        """
+        dropped = np.linspace(0, self.settings.dropout, self.settings.blocks)[:, None, None]
+        kept = rng.random((len(self.encoders), self.settings.blocks, 3, clips)) >= dropped
+        return (kept / (1 - dropped)).astype(np.float32)
+
+    def encode(
+        self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int, branches: Tensor | None = None
+    ) -> View:
+        """Each sample by itself: the clips of its actors, as in `encode_clips`, to the mean of their tokens.
+
+        `owner` (K,) says which of the B = `samples` samples each clip belongs to.
+        """
+        space, time = self.encode_clips(channels, joints, branches)
+        return _mean_by(owner, space, samples), _mean_by(owner, time, samples)
+
+    def encode_clips(self, channels: Tensor, joints: Tensor, branches: Tensor | None = None) -> View:
+        """Each clip by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to a View of K clips.
+
+        `branches` is what `draw_branches` drew, in training.
+        """
+        moments, places = (each.unflatten(1, (-1, self.settings.stride)) for each in (channels, joints))
+        moments = moments / self.channel_scale
+        geometry = pair_geometry(self.parts(places.mean(dim=2)), self.settings.stretches)
+        found = [
+            encoder(moments, geometry, None if branches is None else branches[index])
+            for index, encoder in enumerate(self.encoders)
+        ]
+        space, time = zip(*found, strict=True)
+        return torch.stack(space, dim=1), torch.stack(time, dim=1)
+
+    def relate(self, own: View, other: View) -> Output:
+        """One view in the light of another (or of itself): cross-attention in space and in time, then the label."""
+        readings = [
+            encoder.relate(*((space[:, index], time[:, index]) for space, time in (own, other)))
+            for index, encoder in enumerate(self.encoders)
+        ]
+        votes = torch.stack([each.vote for each in readings], dim=1)
+        pair_maps = [each.pair_map for each in readings if each.pair_map is not None]
+        return Output(
+            logits=votes.log_softmax(dim=2).mean(dim=1),
+            votes=votes,
+            features=torch.stack([each.features for each in readings], dim=1),
+            joint_map=torch.stack([each.joint_map for each in readings]).mean(dim=0),
+            moment_map=torch.stack([each.moment_map for each in readings]).mean(dim=0),
+            pair_map=torch.stack(pair_maps).mean(dim=0) if pair_maps else None,
+        )
 
     def forward(self, channels: Tensor, joints: Tensor, owner: Tensor, samples: int) -> Output:
         """One view: what is asked of it at test."""

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from danet.config import Clips
 from danet.errors import UserError
 from danet.files import written_whole
-from danet.model.danet import DANet
-from danet.model.weights import COORDINATES, load_model
+from danet.model.danet import COORDINATES, DANet
+from danet.model.weights import load_model
 from danet.network import INPUTS, OUTPUTS, OnnxNetwork
 
 OPSET = 20
@@ -37,9 +37,8 @@ class Portable(nn.Module):
         `share` (B, K) is what each clip counts in the mean over a sample's actors; `own` and `other` (N,) are the
         samples that are labelled and those in whose light.
         """
-        tokens = self.model.tokens(channels, joints)
-        space, time = (share @ part.flatten(1) for part in (tokens.mean(dim=1), tokens.mean(dim=2)))
-        space, time = space.unflatten(1, (-1, tokens.shape[-1])), time.unflatten(1, (-1, tokens.shape[-1]))
+        clips = self.model.encode_clips(channels, joints)
+        space, time = ((share @ tokens.flatten(1)).unflatten(1, tokens.shape[1:]) for tokens in clips)
         found = self.model.relate((space[own], time[own]), (space[other], time[other]))
         return found.logits.softmax(dim=1), found.joint_map
 

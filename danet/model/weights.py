@@ -13,8 +13,6 @@ from danet.files import written_whole
 from danet.model.danet import DANet
 from danet.skeleton import find_layout
 
-COORDINATES = 3
-
 
 def build_model(about: dict) -> DANet:
     """The network that `about` describes: its keys `model`, `clips`, `layout` and `actions`."""
@@ -23,7 +21,7 @@ def build_model(about: dict) -> DANet:
         settings=Model.model_validate(about["model"]),
         layout=find_layout(about["layout"]),
         frames=clips.frames,
-        channels=COORDINATES * len(clips.streams),
+        streams=clips.streams,
         actions=len(about["actions"]),
     )
 

@@ -3,15 +3,18 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 GPUS ?= 1
 BIN := .venv/bin
+# GPUS trainings, tests or maps at a time share the cores, up to 8 for each; without a GPU, that is how many run side by side.
+SHARE = $(shell share=$$(( $(CORES) / $(GPUS) )); echo $$(( share < 1 ? 1 : share > 8 ? 8 : share )))
+ALLOT = --cores $(CORES) --resources gpu=$(GPUS) --set-threads train=$(SHARE) evaluate=$(SHARE) attend=$(SHARE)
 
 .PHONY: demo all test env docs lock clean
 
 demo: env
-	$(BIN)/snakemake all --cores $(CORES) --resources gpu=$(GPUS) --config runs=demo
+	$(BIN)/snakemake all $(ALLOT) --config runs=demo
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
 all: env
-	$(BIN)/snakemake all --cores $(CORES) --resources gpu=$(GPUS)
+	$(BIN)/snakemake all $(ALLOT)
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
 test: env

@@ -276,7 +276,7 @@ def make_optimizer(model: DANet, settings: TrainSettings) -> torch.optim.Optimiz
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.endswith("weight")]
     others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and name.endswith("weight"))]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, device: torch.device) -> State:

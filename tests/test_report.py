@@ -328,11 +328,14 @@ def test_one_seed_without_validation_manifest_or_failures(tmp_path):
 
 def test_published_figures_stand_beside_real_results_only(tmp_path):
     runs = [make_run(tmp_path / "results", name) for name in ("nw_ucla", "demo")]
+    about = json.loads((runs[0] / "run.json").read_text())
+    about["settings"]["model"] = {"encoders": [["joint"], ["bone"], ["joint", "bone"]]}
+    (runs[0] / "run.json").write_text(json.dumps(about))
     render(runs, [], PUBLISHED, tmp_path / "report")
     table = pd.read_csv(tmp_path / "report/tables/nw_ucla--cross_view--published.csv")
     others = pd.read_csv(PUBLISHED)["nw_ucla_cross_view"].dropna()
     assert sorted(table["top1_percent"][1:]) == sorted(others)
-    assert table["method"][0].startswith("DANet")
+    assert (table["method"][0], table["models_fused"][0]) == ("DANet (this page), 3 encoders", 1)
     assert table["difference_points"][1:].to_list() == pytest.approx([TOP1[0] - x for x in table["top1_percent"][1:]])
     assert table["read_in"].notna().all()
     assert not (tmp_path / "report/tables/demo--cross_view--published.csv").exists()

@@ -250,8 +250,10 @@ def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
     names = {"streams": "models_fused", "params_m": "parameters_millions", published_column(group): "top1_percent"}
     others = published.rename(columns=names).dropna(subset="top1_percent")
     ours = _over_seeds(runs([group]))
+    encoders = group.runs[0].about.settings.get("model", {}).get("encoders")
     row = {
-        "method": "DANet (this page)",
+        "method": "DANet (this page)" + (f", {len(encoders)} encoders" if encoders else ""),
+        "models_fused": 1,
         "top1_percent": ours["top1_mean_percent"],
         "top1_deviation_percent": ours["top1_deviation_percent"],
         "parameters_millions": ours["parameters"] / 1e6,

@@ -56,6 +56,14 @@ def run(place: Path, command: str) -> subprocess.CompletedProcess:
     return done
 
 
+@pytest.mark.parametrize(("cores", "at_a_time", "share"), [(2, 1, 2), (2, 2, 1), (1, 2, 1), (32, 2, 8)])
+def test_what_runs_side_by_side_shares_the_cores(cores, at_a_time, share):
+    typed = ["make", "--dry-run", "all", f"CORES={cores}", f"GPUS={at_a_time}"]
+    said = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    allotted = " ".join(f"{rule}={share}" for rule in ("train", "evaluate", "attend"))
+    assert f"--cores {cores} --resources gpu={at_a_time} --set-threads {allotted}\n" in said
+
+
 def test_no_command_is_left_out():
     tested = {*THE_GATE, *commands_of("snakemake"), *commands_of("danet")}
     rest = [command for command in commands() if command not in tested and not command.startswith(INSTALLS)]

@@ -35,7 +35,8 @@ from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
 from danet.evaluate import as_tensors, scores_of, to_device, top_k, unknown_below
 from danet.files import write_json, write_text
-from danet.model.danet import DANet, Output
+from danet.model.danet import DANet
+from danet.model.losses import agreement, label_loss
 from danet.model.weights import build_model, save_weights
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
@@ -56,19 +57,6 @@ class Material:
     sequences: Sequences
     labels: Tensor
     performances: list[str]
-
-
-def agreement(own: Output, other: Output, settings: TrainSettings) -> Tensor:
-    """How far two views of each performance disagree: in which joints they attend to, and in their features.
-
-    Attention maps are compared by the Jensen-Shannon divergence, features by the cosine. Only the joints' maps are
-    compared, since the recordings of a performance need not be synchronous.
-    """
-    maps = own.joint_map.float(), other.joint_map.float()
-    middle = ((maps[0] + maps[1]) / 2).log()
-    divergence = torch.stack([F.kl_div(middle, one, reduction="batchmean") for one in maps]).mean()
-    distance = 1 - F.cosine_similarity(own.features, other.features, dim=2).mean()
-    return settings.map_agreement * divergence + settings.feature_agreement * distance
 
 
 @dataclass(frozen=True)
@@ -94,16 +82,6 @@ class Step:
             return None
         partners = self.partners and self.partners.of(chosen)
         return Step(self.samples[chosen], self.clips.of(chosen), partners, self.branches[..., self.clips.rows(chosen)])
-
-
-def label_loss(output: Output, labels: Tensor, settings: TrainSettings) -> Tensor:
-    """The mean cross-entropy of the encoders, each of which learns the labels (P,) by itself.
-
-    What they say together is not learnt, so that none leaves its streams to another.
-    """
-    votes = output.votes.transpose(1, 2)  # (P, actions, E)
-    targets = labels[:, None].expand(-1, votes.shape[2])
-    return F.cross_entropy(votes, targets, label_smoothing=settings.label_smoothing)
 
 
 def step_loss(

@@ -60,6 +60,20 @@ def slow_down(joints: np.ndarray, factor: float, layout: Layout, rng: Rng) -> np
     return joints[seen[0] if len(seen) else 0 :: int(factor)]
 
 
+def cut_short(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) -> np.ndarray:
+    """Of the frames between the first and the last that show anybody, only a stretch is kept, at least one frame.
+
+    It lies anywhere among them, as if the camera had been started late or stopped early.
+    """
+    seen = np.flatnonzero(seen_in(joints).any(axis=1))
+    if not len(seen):
+        return joints
+    shown = joints[seen[0] : seen[-1] + 1]
+    kept = max(1, round(len(shown) * (1 - percent / 100)))
+    start = rng.integers(len(shown) - kept + 1)
+    return shown[start : start + kept]
+
+
 def swap_people(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) -> np.ndarray:
     """After that share of the recording the tracker takes each of two people for the other one."""
     swapped = joints.copy()
@@ -73,5 +87,6 @@ STRESSES = (
     *(Stress("jitter", centimetres, "cm", jitter) for centimetres in (1, 2, 5)),
     *(Stress("frames lost", percent, "% of the frames", lose_frames) for percent in (25, 50, 75)),
     *(Stress("lower frame rate", factor, "times", slow_down) for factor in (2, 4, 8)),
+    *(Stress("cut short", percent, "% of the frames", cut_short) for percent in (25, 50, 75)),
     Stress("people swapped", 50, "% into the recording", swap_people),
 )

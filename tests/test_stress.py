@@ -5,7 +5,7 @@ import pytest
 
 from danet.recording import seen_in
 from danet.skeleton import KINECT_V2
-from danet.stress import STRESSES, jitter, lose_frames, lose_joints, slow_down, swap_people
+from danet.stress import STRESSES, cut_short, jitter, lose_frames, lose_joints, slow_down, swap_people
 
 
 @pytest.fixture
@@ -55,6 +55,20 @@ def test_a_lower_rate_starts_where_somebody_is_seen(joints, rng):
     joints[:3] = 0
     np.testing.assert_array_equal(slow_down(joints, 4, KINECT_V2, rng), joints[3::4])
     assert len(slow_down(joints[:2], 8, KINECT_V2, rng)) == 1
+
+
+def test_a_recording_is_cut_short_anywhere_among_the_frames_that_show_somebody(joints):
+    joints[:4] = joints[36:] = 0
+    starts = set()
+    for seed in range(50):
+        found = cut_short(joints, 75, KINECT_V2, np.random.default_rng(seed))
+        start = next(start for start in range(40) if (joints[start : start + 8] == found).all())
+        starts.add(start)
+        assert len(found) == 8
+        assert seen_in(found).any(axis=1).all()
+    assert {4, 28} <= starts
+    assert len(cut_short(joints, 100, KINECT_V2, np.random.default_rng(0))) == 1
+    assert len(cut_short(joints[:4], 75, KINECT_V2, np.random.default_rng(0))) == 4, "nobody is seen"
 
 
 def test_people_are_swapped_halfway(joints, rng):

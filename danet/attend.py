@@ -17,11 +17,11 @@ from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
 from danet.errors import UserError
-from danet.evaluate import EVALUATION_BATCH, as_tensors
 from danet.files import write_text, written_whole
 from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.recording import Sequence
+from danet.scores import EVALUATION_BATCH, as_tensors
 from danet.skeleton import find_layout
 from danet.store import open_records
 

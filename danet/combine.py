@@ -8,8 +8,8 @@ import pandas as pd
 
 from danet.datasets.catalogue import find_dataset
 from danet.errors import UserError
-from danet.evaluate import top_k
 from danet.files import read_json, write_json, written_whole
+from danet.scores import top_k
 
 
 def combine(folds: dict[str, Path], scores: Path, metrics: Path) -> None:

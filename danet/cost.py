@@ -22,9 +22,9 @@ from danet.config import Run
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import multiplies_bfloat16, pick_device
-from danet.evaluate import as_tensors
 from danet.files import write_json
 from danet.recording import Sequence
+from danet.scores import as_tensors
 from danet.train import Material, Step, channel_spread, fresh_state, learn, step_loss, take_step
 
 LENGTH = 100  # frames of a sequence, about what a recording has

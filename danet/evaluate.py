@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from danet.clips import Batch, Sequences, load_sequences, rotation, windows
+from danet.clips import Sequences, load_sequences, rotation
 from danet.config import Clips
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
@@ -21,60 +21,18 @@ from danet.device import pick_device
 from danet.files import read_json, write_json, written_whole
 from danet.model.danet import DANet
 from danet.model.weights import load_model, read_tensors
-from danet.network import Network, fused_scores, over_windows
+from danet.network import Network, fused_scores
 from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
+from danet.scores import EVALUATION_BATCH, TorchNetwork, scores_of, top_k
 from danet.skeleton import find_layout
 from danet.store import open_records
 from danet.stress import STRESSES, swap_people
 
-EVALUATION_BATCH = 64
 TURNS = range(-180, 181, 15)  # degrees about the vertical
 STRESSED_SAMPLES = 512
 CALIBRATION_BINS = 15
-UNKNOWN_SHARE = 0.05
 log = logging.getLogger(__name__)
-
-
-def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array on the device; to a GPU it is copied out of pinned memory, while the GPU works on."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-
-def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int]:
-    """A batch as the arguments of the network."""
-    channels, joints, owner = (to_device(array, device) for array in (batch.channels, batch.joints, batch.owner))
-    return channels, joints, owner, batch.samples
-
-
-@torch.inference_mode()
-def scores_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
-    """(B, actions) float32 probabilities of the samples, over the windows of each, unchanged otherwise."""
-    model.eval()
-
-    def scores(chosen: np.ndarray) -> np.ndarray:
-        cuts = (sequences.cut(chosen, None, window) for window in windows(sequences.settings))
-        found = [model(*as_tensors(batch, device)).logits.float().softmax(dim=1) for batch in cuts]
-        return over_windows(torch.stack(found).cpu().numpy())
-
-    batches = np.split(samples, range(EVALUATION_BATCH, len(samples), EVALUATION_BATCH))
-    return np.concatenate([scores(batch) for batch in batches])
-
-
-class TorchNetwork:
-    """A network whose weights are at hand, as `danet.network.Network` says."""
-
-    def __init__(self, model: DANet, about: dict, device: torch.device):
-        self.model, self.about, self.device = model.to(device).eval(), about, device
-
-    @torch.inference_mode()
-    def relate(self, batch: Batch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `Network` says."""
-        space, time = self.model.encode(*as_tensors(batch, self.device))
-        first, second = (to_device(samples, self.device) for samples in (own, other))
-        found = self.model.relate((space[first], time[first]), (space[second], time[second]))
-        return found.logits.float().softmax(dim=1).cpu().numpy(), found.joint_map.float().cpu().numpy()
 
 
 def fused_views(network: Network, sequences: Sequences, chances: np.ndarray, dataset: Dataset) -> dict | None:
@@ -109,21 +67,6 @@ def fused_views(network: Network, sequences: Sequences, chances: np.ndarray, dat
         "top1": float(np.concatenate(right).mean()),
         "top1_alone": float(np.concatenate(alone).mean()),
     }
-
-
-def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """The share of samples whose label is among the k highest scores; scores (B, actions)."""
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return float((best == labels[:, None]).any(axis=1).mean())
-
-
-def unknown_below(scores: np.ndarray, labels: np.ndarray) -> float | None:
-    """The highest score that all but UNKNOWN_SHARE of the rightly labelled samples reach; None where none is right.
-
-    scores (B, actions), labels (B,).
-    """
-    right = scores.argmax(axis=1) == labels
-    return float(np.quantile(scores.max(axis=1)[right], UNKNOWN_SHARE)) if right.any() else None
 
 
 def calibration(scores: np.ndarray, labels: np.ndarray) -> dict:

@@ -65,8 +65,8 @@ def open_network(path: Path) -> Network:
             raise UserError(f"{path}: wanted a network that danet exported, found: {error.strerror}") from None
         return OnnxNetwork(content, str(path))
     from danet.device import pick_device
-    from danet.evaluate import TorchNetwork
     from danet.model.weights import load_model
+    from danet.scores import TorchNetwork
 
     return TorchNetwork(*load_model(path), pick_device())
 

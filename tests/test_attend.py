@@ -12,9 +12,9 @@ from danet.clips import Sequences
 from danet.config import Clips
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.evaluate import as_tensors
 from danet.model.weights import load_model
 from danet.recording import Sequence
+from danet.scores import as_tensors
 from danet.skeleton import KINECT_V2
 from danet.store import open_records
 

@@ -7,10 +7,10 @@ import torch
 from danet.clips import Sequences
 from danet.config import Clips, Model
 from danet.errors import UserError
-from danet.evaluate import as_tensors
 from danet.model.attention import pair_geometry, token_relations
 from danet.model.weights import build_model, load_model, save_weights
 from danet.recording import Sequence
+from danet.scores import as_tensors
 from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS
 
 CPU = torch.device("cpu")

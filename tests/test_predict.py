@@ -13,8 +13,9 @@ from conftest import train_on_demo
 from danet.clips import Sequences, load_sequences, windows
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.evaluate import as_tensors, evaluate, scores_of
+from danet.evaluate import evaluate
 from danet.predict import Predictor
+from danet.scores import as_tensors, scores_of
 
 DANET = Path(sys.executable).with_name("danet")
 

@@ -19,11 +19,12 @@ from danet.cost import make_trial
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
 from danet.errors import UserError
-from danet.evaluate import calibration, evaluate, top_k
+from danet.evaluate import calibration, evaluate
 from danet.files import read_json
 from danet.model.weights import read_tensors
 from danet.prepare.split import copies_of_training, refuse_leaks, split
 from danet.recording import Sequence
+from danet.scores import top_k
 from danet.store import open_records, write_records
 from danet.train import learning_rate, step_loss, train
 

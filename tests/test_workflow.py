@@ -151,6 +151,11 @@ def test_an_edit_in_the_denoising_reruns_from_there(restored):
     assert set(restored.stale()) == AFTER_PARSE | FUSED
 
 
+def test_an_edit_in_the_evaluation_trains_nothing(restored):
+    restored.edit("danet/stress.py", "percent / 100", "percent / 101")
+    assert restored.stale() == {"evaluate": 8, "fuse": 1, "report": 1}
+
+
 def test_an_edit_in_the_report_reruns_only_the_report(restored):
     restored.edit("danet/report/page.py", "def render(", "SPARE = 1\n\n\ndef render(")
     assert restored.stale() == {"report": 1}

@@ -48,7 +48,7 @@ def jitter(joints: np.ndarray, centimetres: float, layout: Layout, rng: Rng) -> 
 def lose_frames(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) -> np.ndarray:
     """In some frames, drawn one by one, nobody is seen; one frame at least is kept."""
     lost = rng.random(len(joints)) < percent / 100
-    seen = np.flatnonzero(seen_in(joints).any(axis=1))
+    seen = _shown(joints)
     if len(seen) and lost[seen].all():
         lost[rng.choice(seen)] = False
     return np.where(lost[:, None, None, None], 0, joints)
@@ -56,7 +56,7 @@ def lose_frames(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) ->
 
 def slow_down(joints: np.ndarray, factor: float, layout: Layout, rng: Rng) -> np.ndarray:
     """Only one frame in `factor` was recorded, the first one that shows anybody among them."""
-    seen = np.flatnonzero(seen_in(joints).any(axis=1))
+    seen = _shown(joints)
     return joints[seen[0] if len(seen) else 0 :: int(factor)]
 
 
@@ -65,7 +65,7 @@ def cut_short(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) -> n
 
     It lies anywhere among them, as if the camera had been started late or stopped early.
     """
-    seen = np.flatnonzero(seen_in(joints).any(axis=1))
+    seen = _shown(joints)
     if not len(seen):
         return joints
     shown = joints[seen[0] : seen[-1] + 1]
@@ -80,6 +80,11 @@ def swap_people(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) ->
     start = round(len(joints) * percent / 100)
     swapped[start:] = joints[start:, ::-1]
     return swapped
+
+
+def _shown(joints: np.ndarray) -> np.ndarray:
+    """The frames that show anybody, by index."""
+    return np.flatnonzero(seen_in(joints).any(axis=1))
 
 
 STRESSES = (

@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import torch
+from torch import Tensor
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of glibc's malloc.h
 LARGEST_INT = (1 << 31) - 1
@@ -27,6 +29,12 @@ def pick_device(threads: int | None = None, index: int | None = None) -> torch.d
     if index is None:
         index = claim(torch.cuda.device_count(), Path(tempfile.gettempdir()))
     return torch.device("cuda", index)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array on the device; to a GPU it is copied out of pinned memory, while the GPU works on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def claim(gpus: int, folder: Path) -> int:

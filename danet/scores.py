@@ -5,17 +5,12 @@ import torch
 from torch import Tensor
 
 from danet.clips import Batch, Sequences, windows
+from danet.device import to_device
 from danet.model.danet import DANet
 from danet.network import over_windows
 
 EVALUATION_BATCH = 64
 UNKNOWN_SHARE = 0.05
-
-
-def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array on the device; to a GPU it is copied out of pinned memory, while the GPU works on."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int]:

@@ -31,7 +31,7 @@ from danet.config import Run
 from danet.config import Train as TrainSettings
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
-from danet.device import multiplies_bfloat16, pick_device
+from danet.device import multiplies_bfloat16, pick_device, to_device
 from danet.errors import UserError
 from danet.files import write_json, write_text
 from danet.model.danet import DANet
@@ -39,7 +39,7 @@ from danet.model.losses import agreement, label_loss
 from danet.model.weights import build_model, save_weights
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
-from danet.scores import as_tensors, scores_of, to_device, top_k, unknown_below
+from danet.scores import as_tensors, scores_of, top_k, unknown_below
 from danet.store import open_records
 from danet.together import add_up, as_the_first, place, together
 

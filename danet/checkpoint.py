@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class State:
 
     model: DANet
     mean: DANet  # the running mean of the weights, which is what is evaluated and kept
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
 
@@ -46,7 +47,7 @@ class State:
 
     def start_over(self, fresh: "State") -> None:
         """Takes an untrained network in place of the trained one; the history stays."""
-        self.model, self.mean, self.optimizer = fresh.model, fresh.mean, fresh.optimizer
+        self.model, self.mean, self.optimizers = fresh.model, fresh.mean, fresh.optimizers
 
 
 def keep(state: State, folder: Path, identity: dict) -> None:
@@ -56,8 +57,9 @@ def keep(state: State, folder: Path, identity: dict) -> None:
     tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
     tensors |= {f"mean.{key}": value for key, value in state.mean.state_dict().items()}
     tensors |= {f"best.{key}": value for key, value in state.best.items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
+    for place, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer{place}.{index}.{key}": value for key, value in moments.items()}
     save_weights(folder / FILE, tensors, identity | {"history": state.history})
 
 
@@ -70,17 +72,18 @@ def resume(state: State, folder: Path, identity: dict) -> None:
     if about != json.loads(json.dumps(identity)):
         log.info("%s belongs to other settings, data or code: starting anew", folder)
         return
-    groups: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "best": {}, "optimizer": {}}
+    groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, value in tensors.items():
         group, _, rest = key.partition(".")
         groups[group][rest] = value
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in groups["optimizer"].items():
-        index, _, name = key.partition(".")
-        moments.setdefault(int(index), {})[name] = value
     state.model.load_state_dict(groups["model"])
     state.mean.load_state_dict(groups["mean"])
-    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
+    for place, optimizer in enumerate(state.optimizers):
+        moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in groups[f"optimizer{place}"].items():
+            index, _, name = key.partition(".")
+            moments[int(index)][name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     state.best, state.history = groups["best"], history
     log.info("resuming after epoch %d", len(history))
 

@@ -169,12 +169,12 @@ class Train(Settings):
         True, description="Products of bfloat16 where the device multiplies it faster; else all is float32."
     )
     compile: bool = Field(False, description="Compile the network with torch.compile.")
-    learning_rate: PositiveFloat = Field(1e-3, description="AdamW's learning rate after the warm-up.")
+    learning_rate: PositiveFloat = Field(1e-3, description="Learning rate of Muon and AdamW after the warm-up.")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine",
         description="cosine: the rate then falls to 0; constant: it stays, and the running mean settles.",
     )
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay, on matrices only.")
+    weight_decay: float = Field(0.05, ge=0, description="Weight decay, on matrices only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
     clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
     crossed: float = Field(0.5, ge=0, description="Weight of labelling each clip in the light of its partner.")

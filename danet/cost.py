@@ -33,7 +33,7 @@ BATCH = 32  # clips at a time, beside one
 SIDE = {"cpu": 2048, "cuda": 8192}  # rows and columns of the matrices whose product takes the peak
 SECONDS = 2.0  # for each rate
 MEBIBYTE = 1 << 20
-COPIES = 5  # of every parameter, while training: itself, its gradient, AdamW's two moments, the running mean
+COPIES = 5  # of every parameter, while training: itself, its gradient, at most two moments, the running mean
 
 log = logging.getLogger(__name__)
 

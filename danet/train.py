@@ -37,6 +37,7 @@ from danet.files import write_json, write_text
 from danet.model.danet import DANet
 from danet.model.losses import agreement, label_loss
 from danet.model.weights import build_model, save_weights
+from danet.optimizer import make_optimizers
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
 from danet.scores import as_tensors, scores_of, top_k, unknown_below
@@ -148,8 +149,9 @@ def train_epoch(
         step = next(ready)
         waited += time.monotonic() - asked
         rate = learning_rate(settings, epoch - 1 + number / total, epochs)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         learnt = learn(state, step, material.labels, settings, device)
         if not torch.isfinite(learnt[0]):
             loss = learnt[0].item()
@@ -189,7 +191,8 @@ def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, dev
         learnt += torch.stack([loss.detach(), (logits.argmax(dim=1) == target).sum()])
     add_up([*gradients, learnt])
     torch.nn.utils.clip_grad_norm_(parameters, settings.clip_gradient)
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        optimizer.step()
     return learnt.cpu()
 
 
@@ -249,14 +252,6 @@ def channel_spread(sequences: Sequences) -> np.ndarray:
     return np.sqrt(np.square(channels, dtype=np.float64).mean(axis=(0, 1, 2))).astype(np.float32)
 
 
-def make_optimizer(model: DANet, settings: TrainSettings) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices, not on biases, norms, embeddings and relation terms."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.endswith("weight")]
-    others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and name.endswith("weight"))]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
 def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, device: torch.device) -> State:
     """An untrained network, which follows from the seed in its description."""
     torch.manual_seed(description["seed"])
@@ -265,7 +260,7 @@ def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, 
     mean = copy.deepcopy(model)
     if settings.compile:
         model.encode = torch.compile(model.encode)  # type: ignore[method-assign]
-    return State(model, mean, make_optimizer(model, settings))
+    return State(model, mean, make_optimizers(model, settings))
 
 
 def train(*, run: Run, **arguments: Any) -> None:

@@ -163,7 +163,9 @@ class Train(Settings):
         1, description="Pieces that a batch is cut into, one computed after the other, to save memory."
     )
     processes: PositiveInt = Field(
-        1, description="Processes that train one network together, each on its share of every batch, each on a GPU."
+        1,
+        description="Processes that train one network together, each on its share of every batch, each on a GPU, or all "
+        "of them on the CPU with its threads shared out.",
     )
     bfloat16: bool = Field(
         True, description="Products of bfloat16 where the device multiplies it faster; else all is float32."

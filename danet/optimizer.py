@@ -47,7 +47,10 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             matrices, rate = group["params"], group["lr"]
             gradients = [matrix.grad for matrix in matrices]
-            momenta = [self.state[m].setdefault("momentum", torch.zeros_like(m)) for m in matrices]
+            for matrix in matrices:
+                if not self.state[matrix]:
+                    self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+            momenta = [self.state[matrix]["momentum"] for matrix in matrices]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
             ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))  # Nesterov's
             steps = orthogonal(ahead) * max(ahead.shape[1:]) ** 0.5  # of which the mean square is 1

@@ -1,6 +1,6 @@
 """Sequences and a split in, weights and a history out: one plain loop, top to bottom.
 
-Each step sees clips of different performances, each beside another view of its own. All that is random in a step is
+Each step sees clips, each beside another view of its performance. All that is random in a step is
 drawn before the step is divided into pieces, so that neither pieces one after the other nor pieces in several processes
 change what it computes. The validation part chooses the epoch, the last one that is within a standard error of the
 best; the test part is not read. With `refit`, a network is then trained anew on both together, for as many epochs as
@@ -8,6 +8,7 @@ were chosen.
 """
 
 import copy
+import hashlib
 import json
 import logging
 import math
@@ -44,9 +45,10 @@ from danet.scores import as_tensors, scores_of, top_k, unknown_below
 from danet.store import open_records
 from danet.together import add_up, as_the_first, place, together
 
-CHANCE_EPOCHS, CHANCE_SHARE = 5, 0.99  # by then the loss has left what guessing costs, or never will
+CHANCE_EPOCHS, CHANCE_STEPS, CHANCE_SHARE = 5, 50, 0.99  # by then the loss has left what guessing costs, or never will
 VALIDATED = ("validation_loss", "validation_top1")
 SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a root mean square
+SILENT = 1e-6  # of the widest channel's spread: rounding, not movement
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +178,11 @@ def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, dev
     """
     rank, processes = place()
     parameters = list(state.model.parameters())
-    gradients = [torch.zeros_like(parameter) for parameter in parameters]
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]  # of all of them
+    torch._foreach_zero_(gradients)
     learnt = torch.zeros(2, device=device)
     for piece in step.pieces(processes * settings.accumulate)[rank::processes]:
         if piece is None:
@@ -213,13 +217,17 @@ def calibrate(weights: dict[str, Tensor], about: dict, material: Material, devic
     return unknown_below(scores, material.labels.cpu().numpy())
 
 
-def refuse_chance(row: dict, epoch: int, actions: int) -> None:
-    """Errors: UserError when the network still guesses after CHANCE_EPOCHS epochs.
+def refuse_chance(row: dict, epoch: int, samples: int, actions: int, run: Run) -> None:
+    """Errors: UserError when the network still guesses after CHANCE_EPOCHS epochs, and CHANCE_STEPS steps.
 
-    Guessing costs log(actions), with smoothed labels as well, and the agreement of two views only adds to that.
+    Guessing costs log(actions) for each label that is learnt, a clip's own and that in the light of its partner, with
+    smoothed labels as well; the agreement of two views only adds to that.
     """
-    wanted = CHANCE_SHARE * math.log(actions)
-    if epoch == CHANCE_EPOCHS and row["train_loss"] >= wanted and row["train_top1"] < 2 / actions:
+    settings = run.train
+    checked = max(CHANCE_EPOCHS, math.ceil(CHANCE_STEPS / math.ceil(samples / settings.batch_size)))
+    crossed = settings.crossed if run.model.cross_attention and settings.partners != "none" else 0
+    wanted = CHANCE_SHARE * (1 + crossed) * math.log(actions)
+    if epoch == checked and row["train_loss"] >= wanted and row["train_top1"] < 2 / actions:
         found = f"{row['train_loss']:.3f} and a share of {row['train_top1']:.3f} right"
         advice = "is train.learning_rate too high, or are labels and recordings mixed up?"
         raise UserError(f"epoch {epoch}: wanted a loss below chance, {wanted:.3f}, found {found}; {advice}")
@@ -246,10 +254,14 @@ def follow(mean: DANet, model: DANet, decay: float) -> None:
 
 
 def channel_spread(sequences: Sequences) -> np.ndarray:
-    """(C,) the root mean square of each channel over the training samples: motion is far smaller than position."""
+    """(C,) the root mean square of each channel over the training samples: motion is far smaller than position.
+
+    1 for a channel that says nothing, as the depth of flat key points.
+    """
     chosen = np.unique(np.linspace(0, len(sequences) - 1, SPREAD_SAMPLES).round().astype(int))
     channels = sequences.cut(chosen, None).channels
-    return np.sqrt(np.square(channels, dtype=np.float64).mean(axis=(0, 1, 2))).astype(np.float32)
+    spread = np.sqrt(np.square(channels, dtype=np.float64).mean(axis=(0, 1, 2)))
+    return np.where(spread > SILENT * spread.max(), spread, 1).astype(np.float32)
 
 
 def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, device: torch.device) -> State:
@@ -295,6 +307,7 @@ def train_here(
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
     with open_records(centred, "centred") as records:
         refuse_leaks(records, part_of, source)
+        known = records.names
     sequences, about, data_hash = load_sequences(
         centred, {n for n, part in part_of.items() if part != "test"}, run.clips
     )
@@ -321,7 +334,12 @@ def train_here(
     }
     spread = channel_spread(training.sequences)
     state = fresh_state(description, spread, settings, device)
-    identity = {"description": description, "train": settings.model_dump(mode="json"), "code": code}
+    identity = {
+        "description": description,
+        "train": settings.model_dump(mode="json"),
+        "samples": samples_hash(part_of, source),
+        "code": code,
+    }
     resume(state, folder / ".resume", identity)
     title = f"{dataset}/{protocol} {method} seed {seed}"
     bar = tqdm(initial=len(state.history), desc=title, unit=" epochs", disable=rank > 0 or None)
@@ -329,7 +347,7 @@ def train_here(
     def epoch_of(material: Material, epoch: int, epochs: int, checked: Material | None) -> None:
         started = time.monotonic()
         row = train_epoch(state, material, settings=settings, seed=seed, epoch=epoch, epochs=epochs, device=device)
-        refuse_chance(row, epoch, len(source.actions))
+        refuse_chance(row, epoch, len(material.sequences), len(source.actions), run)
         row |= validate(state, checked, device) if checked else dict.fromkeys(VALIDATED)
         state.close_epoch({**row, "seconds": time.monotonic() - started}, len(validation.performances))
         if rank > 0:
@@ -359,11 +377,11 @@ def train_here(
     facts = {
         **{key: value for key, value in description.items() if key not in ("prepare", "clips", "model")},
         "title": source.title,
-        "settings": run.model_dump(mode="json") | {"prepare": about["prepare"]},
+        "settings": run.model_dump(mode="json", exclude={"evaluate", "attention"}) | {"prepare": about["prepare"]},
         "versions": versions(),
         "git": git_state(),
         "code": code,
-        "counts": counts(parts),
+        "counts": counts(parts[parts["name"].isin(known)]),
         "device": str(device),
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "seconds": sum(row["seconds"] for row in state.history),
@@ -372,6 +390,13 @@ def train_here(
     }
     write_json(folder / "run.json", facts)
     forget(folder / ".resume")
+
+
+def samples_hash(part_of: dict[str, str], source: Dataset) -> str:
+    """What tells one split of labelled samples from another: the part, the label and the performance of each."""
+    samples = [(name, part, source.sample(name)) for name, part in sorted(part_of.items())]
+    lines = [f"{name}\t{part}\t{sample.action}\t{sample.performance}\n" for name, part, sample in samples]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def gather(sequences: Sequences, source: Dataset, chosen: list[bool], device: torch.device) -> Material:

@@ -1,10 +1,12 @@
 """The training loop: repeatable, resumable, and blind to the test part."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +28,7 @@ from danet.prepare.split import copies_of_training, refuse_leaks, split
 from danet.recording import Sequence
 from danet.scores import top_k
 from danet.store import open_records, write_records
-from danet.train import learning_rate, step_loss, train
+from danet.train import learning_rate, refuse_chance, step_loss, train
 
 SETTINGS = {
     "clips": {"frames": 8},
@@ -177,9 +179,32 @@ def test_the_files_of_a_run(prepared, tmp_path):
 
 
 def test_a_network_that_guesses_on_is_stopped_with_a_diagnosis(prepared, tmp_path):
-    with pytest.raises(UserError, match=r"epoch 5: wanted a loss below chance, 2\.280, found .*learning_rate"):
-        run_once(prepared, tmp_path, train={"epochs": 6, "learning_rate": 1e-9})
+    chance = f"{0.99 * 1.5 * math.log(10):.3f}"
+    with pytest.raises(UserError, match=rf"epoch 25: wanted a loss below chance, {chance}, found .*learning_rate"):
+        run_once(prepared, tmp_path, train={"epochs": 26, "learning_rate": 1e-9, "crossed": 0.5})
     assert not (tmp_path / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(("right", "loss", "stopped"), [(0.9, 0.7, False), (0.5, 1.04, True)])
+def test_two_actions_are_judged_by_what_guessing_costs(right, loss, stopped):
+    run = check(Run, {"train": {"crossed": 0.5, "batch_size": 8}}, "test")
+    row = {"train_loss": loss, "train_top1": right}
+    with pytest.raises(UserError, match="chance") if stopped else nullcontext():
+        refuse_chance(row, 5, 1000, 2, run)
+    refuse_chance(row, 5, 8, 2, run)  # five steps are no trial
+
+
+def test_flat_key_points_are_learnt(prepared, tmp_path):
+    with open_records(prepared / "centred.h5", "centred") as records:
+        solid = [Sequence.from_record(record) for record in records]
+        flat = [Sequence(each.name, each.joints * np.array([1, 1, 0], np.float32)) for each in solid]
+        write_records(tmp_path / "flat.h5", "centred", (each.to_record() for each in flat), records.about)
+    clips = {"face_camera": False, "turn_degrees": 0, "tilt_degrees": 0}
+    weights = run_once(prepared, tmp_path, clips=clips, centred=tmp_path / "flat.h5")
+    assert all(torch.isfinite(values).all() for values in weights.values())
+    spread = weights["channel_scale"].reshape(-1, 3)
+    assert (spread[:, 2] == 1).all()
+    assert (spread[:, :2] < 1).all()
 
 
 def test_the_test_part_is_not_needed(prepared, tmp_path):
@@ -235,6 +260,21 @@ def test_state_of_another_run_is_not_taken_up(prepared, tmp_path, monkeypatch):
     assert (tmp_path / "a/.resume/state.safetensors").exists()
     changed = {"learning_rate": 0.02}
     assert same(run_once(prepared, tmp_path / "a", train=changed), run_once(prepared, tmp_path / "b", train=changed))
+
+
+def test_state_learnt_from_another_split_is_not_taken_up(prepared, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("danet.train.write_text", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_once(prepared, tmp_path / "a")
+    (tmp_path / "other").mkdir()
+    parts = pd.read_parquet(prepared / "split.parquet")
+    held_out = parts["part"].eq("train") & parts["name"].str.contains("_s01_")
+    assert held_out.any()
+    parts.loc[held_out, "part"] = "validation"
+    parts.to_parquet(tmp_path / "other/split.parquet")
+    (tmp_path / "other/centred.h5").symlink_to(prepared / "centred.h5")
+    assert same(run_once(tmp_path / "other", tmp_path / "a"), run_once(tmp_path / "other", tmp_path / "b"))
 
 
 def test_a_test_sample_that_is_a_copy_of_a_training_sample(tmp_path):

@@ -70,9 +70,9 @@ def raw_listing(wildcards):
 
 
 def run_settings(wildcards):
-    """What shapes a run of a data set, seeds and split apart."""
+    """What shapes the weights of a run of a data set, seeds apart."""
     settings = SETTINGS.run(wildcards.dataset, wildcards.method)
-    return settings.model_dump(mode="json", include={"clips", "model", "train"})
+    return settings.model_dump(mode="json", include={"split", "clips", "model", "train"})
 
 
 def costly_settings(wildcards):

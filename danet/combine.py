@@ -72,6 +72,7 @@ def fuse(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> None:
     write_json(metrics, result)
 
 
-def _mean(results: Iterable[dict], key: str) -> float:
+def _mean(results: Iterable[dict], key: str) -> float | None:
+    """None where any of them has none: a fold without a validation part."""
     values = [result[key] for result in results]
-    return sum(values) / len(values)
+    return None if None in values else sum(values) / len(values)

@@ -14,10 +14,11 @@ from conftest import Checkout
 from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
 
+from danet.combine import combine
 from danet.config import Split
 from danet.datasets.uestc import TRAIN_SUBJECTS, UESTC, parse_uestc_name
 from danet.errors import UserError
-from danet.files import read_json
+from danet.files import read_json, write_json
 from danet.prepare.split import counts, split
 from danet.simulate.cameras import COLOUR, DEPTH, pixels
 from danet.simulate.tracking import TRACKED
@@ -280,6 +281,23 @@ def test_folds_are_combined(results):
         assert read_json(results / f"uestc/{fold}/danet/seed0/metrics.json")["top1"] == accuracy
     assert len(whole["cells"]) == 2 * 4
     assert whole["top1"] == pytest.approx(np.mean(list(whole["cells"].values())))
+
+
+def test_folds_without_a_validation_part_are_combined_too(tmp_path):
+    folds = {"even": (1.0, 3), "odd": (0.5, 2)}  # what of them is right, and how many views they are tested in
+    for fold, (right, views) in folds.items():
+        (tmp_path / fold).mkdir()
+        names = [f"a1_d{view}_p{person:03}_c2" for view in range(1, views + 1) for person in (1, 2)]
+        scores = pd.DataFrame({"name": names, "label": 1, "prediction": [1, int(right)] * views})
+        scores.to_parquet(tmp_path / fold / "scores.parquet")
+        metrics = {"dataset": "uestc", "protocol": f"cross_view_2/{fold}", "method": "danet", "seed": 0, "top1": right}
+        metrics |= {"simulated": False, "parameters": 1, "top5": 1.0, "seconds": 2, "validation_top1": None}
+        write_json(tmp_path / fold / "metrics.json", metrics)
+    combine({fold: tmp_path / fold for fold in folds}, tmp_path / "scores.parquet", tmp_path / "metrics.json")
+    found = read_json(tmp_path / "metrics.json")
+    assert found["validation_top1"] is None
+    assert len(found["cells"]) == 5
+    assert found["top1"] == pytest.approx((3 * 1.0 + 2 * 0.5) / 5)
 
 
 def test_copies_are_set_aside(results):

@@ -1,8 +1,9 @@
 """Folders of finished runs and of prepared data in; checked runs, grouped by protocol, and what was left out, out."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,10 +210,14 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one protocol, by seed: at least one; the same method, actions and samples; all simulated or none."""
+    """The runs of one protocol, by seed: at least one; the same method, actions and samples; all simulated or none.
+
+    `combined` holds, by seed, the top-1 of the protocol of which this is a fold, as a share.
+    """
 
     runs: tuple[Run, ...]
     preparation: Preparation | None
+    combined: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
@@ -263,8 +268,18 @@ class Group:
         return [name for name, values in parts.items() if any(value != values[0] for value in values)]
 
 
-def read_groups(run_folders: Sequence[Path], preparations: Sequence[Preparation]) -> list[Group]:
-    """Reads all runs and groups them: real ones first, by data set, protocol and seed. Errors: UserError."""
+def read_groups(
+    run_folders: Sequence[Path], preparations: Sequence[Preparation], combined_folders: Sequence[Path] = ()
+) -> list[Group]:
+    """Reads all runs and groups them: real ones first, by data set, protocol and seed. Errors: UserError.
+
+    `combined_folders` hold the metrics of protocols with folds.
+    """
+    combined: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for folder in combined_folders:
+        path = Path(folder) / "metrics.json"
+        found = check(Metrics, read_object(path), f"{path}")
+        combined[found.dataset, found.protocol][found.seed] = found.top1
     runs = sorted(
         (read_run(Path(folder)) for folder in run_folders),
         key=lambda run: (run.metrics.simulated, run.metrics.dataset, run.metrics.protocol, run.metrics.seed),
@@ -276,7 +291,10 @@ def read_groups(run_folders: Sequence[Path], preparations: Sequence[Preparation]
     for own in grouped.values():
         for run in own[1:]:
             _check_alike(own[0], run)
-    return [Group(tuple(own), prepared.get(dataset)) for (dataset, _), own in grouped.items()]
+    return [
+        Group(tuple(own), prepared.get(dataset), combined[dataset, protocol.partition("/")[0]])
+        for (dataset, protocol), own in grouped.items()
+    ]
 
 
 def read_run(folder: Path) -> Run:

@@ -18,15 +18,16 @@ def render(
     out: Path,
     ablation_folders: Sequence[Path] = (),
     costs: Sequence[Path] = (),
+    combined_folders: Sequence[Path] = (),
 ) -> None:
     """Writes the report on these runs and preparations into the folder `out`; index.html last.
 
-    `published` is the CSV of other methods' figures. The same input gives the same bytes. Errors: UserError naming
-    the file that is missing or wrong; nothing is written then.
+    `published` is the CSV of other methods' figures, `combined_folders` hold what `combine` made of folds. The same
+    input gives the same bytes. Errors: UserError naming the file that is missing or wrong; nothing is written then.
     """
     preparations = [read_preparation(Path(folder)) for folder in preparation_folders]
     preparations.sort(key=lambda preparation: (preparation.simulated, preparation.dataset))
-    groups = read_groups(run_folders, preparations)
+    groups = read_groups(run_folders, preparations, combined_folders)
     ablation = read_ablation(ablation_folders)
     measured = read_costs(costs)
     figures = read_published(Path(published))

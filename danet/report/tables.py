@@ -61,7 +61,7 @@ def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
             "calibration_error_points": np.mean(errors or np.nan),
         }
         rows.append(_over_seeds(runs([group])) | row)
-    rows += [_over_folds(runs(folds)) for folds in families(groups)]
+    rows += [_over_folds(folds) for folds in families(groups)]
     table = pd.DataFrame([row for row in rows if row is not None])
     return (
         table.sort_values(["simulated", "dataset", "protocol"], kind="stable", ignore_index=True)
@@ -137,14 +137,19 @@ def _over_seeds(own: pd.DataFrame) -> dict:
     }
 
 
-def _over_folds(own: pd.DataFrame) -> dict | None:
-    """The folds' mean for each seed that has them all, then mean and deviation over those seeds; None without one."""
-    folds = own["protocol"].nunique()
-    complete = own.groupby("seed").filter(lambda seed: len(seed) == folds)
+def _over_folds(groups: Sequence[Group]) -> dict | None:
+    """What was combined of the folds, for each seed that has them all, then mean and deviation over those seeds.
+
+    Top-1 is that of the combined metrics, all else the folds' mean. None without a seed.
+    """
+    own, combined = runs(groups), groups[0].combined
+    folds = len(groups)
+    complete = own[own["seed"].isin(list(combined))].groupby("seed").filter(lambda seed: len(seed) == folds)
     if not len(complete):
         return None
-    numbers = ["top1_percent", "top5_percent", "validation_top1_percent", "seconds", "parameters"]
+    numbers = ["top5_percent", "validation_top1_percent", "seconds", "parameters"]
     by_seed = complete.groupby("seed")[numbers].mean()
+    by_seed["top1_percent"] = [100 * combined[int(seed)] for seed in by_seed.index]
     by_seed["samples"] = complete.groupby("seed")["samples"].sum()
     first = complete.iloc[0]
     by_seed[["dataset", "title", "method", "simulated"]] = first[["dataset", "title", "method", "simulated"]].to_list()

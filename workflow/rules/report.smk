@@ -14,7 +14,7 @@ PREPARED = [f"results/{dataset}" for dataset in dict.fromkeys(dataset for datase
 rule report:
     input:
         runs=[f"{folder}/{file}" for folder in REPORTED for file in RUN_FILES],
-        combined=[f"{folder}/{file}" for folder in COMBINED for file in ("metrics.json", "scores.parquet")],
+        combined=[f"{folder}/metrics.json" for folder in COMBINED],
         ablations=[f"{folder}/metrics.json" for folder in ABLATIONS],
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
         costs=[f"{folder}/cost.json" for folder in PREPARED],
@@ -29,6 +29,7 @@ rule report:
         "logs/report.tsv"
     params:
         runs=REPORTED,
+        combined=COMBINED,
         ablations=ABLATIONS,
         prepared=PREPARED,
         code=code("report"),

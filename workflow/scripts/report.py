@@ -11,4 +11,5 @@ with stage(snakemake.log[0]):
         Path(snakemake.output.page).parent,
         [Path(folder) for folder in snakemake.params.ablations],
         [Path(file) for file in snakemake.input.costs],
+        [Path(folder) for folder in snakemake.params.combined],
     )

@@ -344,15 +344,18 @@ def test_published_figures_stand_beside_real_results_only(tmp_path):
     assert [caption for caption in captions if caption.startswith("All runs")] == ["All runs"]  # it holds both kinds
 
 
-def test_folds_are_averaged_within_a_seed_first(tmp_path):
+def test_folds_are_combined_within_a_seed_first(tmp_path):
     runs = [
         make_run(tmp_path / "results", "uestc", f"cross_view_2/{fold}", seed)
         for fold, seed in (("even", 0), ("even", 1), ("odd", 0), ("odd", 1), ("odd", 2))
     ]
-    table = tables.accuracy(read_groups(runs, [])).set_index("protocol")
+    shares = {0: 0.3, 1: 0.7}  # of all pairs of fold and view, which is not the mean of the folds
+    combined = [make_run(tmp_path / "whole", "uestc", "cross_view_2", seed, top1=top1) for seed, top1 in shares.items()]
+    table = tables.accuracy(read_groups(runs, [], combined)).set_index("protocol")
     row = table.loc["cross_view_2, mean of 2 folds"]
     assert row["seeds"] == 2  # seed 2 lacks a fold
-    assert row["top1_mean_percent"] == pytest.approx((TOP1[0] + TOP1[1]) / 2)
+    assert row["top1_mean_percent"] == pytest.approx(50)
+    assert row["top5_mean_percent"] == 100
     assert row["samples"] == 16
 
 
@@ -478,6 +481,18 @@ def test_attention_is_drawn_where_it_lies(tmp_path):
     still = (figures / f"{stem}.svg").read_text()
     assert still.count("#2c9a4b") >= 2 * 8, "the most attended joint of each frame"
     assert "SIMULATED" in still
+
+
+def test_two_samples_of_one_action_are_drawn_apart(tmp_path):
+    run = make_run(tmp_path / "results")
+    about = make_attention()
+    second = json.loads(json.dumps(about["shown"][0]))
+    second["views"][0]["name"] = "another"
+    (run / "attention.json").write_text(json.dumps(about | {"shown": [*about["shown"], second]}))
+    render([run], [], PUBLISHED, tmp_path / "report")
+    stem = tmp_path / "report/figures/demo--cross_view--attention-script-alert-1-script"
+    assert "another" in Path(f"{stem}-2.svg").read_text()
+    assert "another" not in Path(f"{stem}.svg").read_text()
 
 
 def test_runs_of_one_protocol_must_share_their_test_samples(tmp_path):

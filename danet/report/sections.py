@@ -4,6 +4,7 @@ Each function also adds the files that lie beside the page (path below its folde
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -196,10 +197,7 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
     fused = tables.fused_views(groups)
     if len(fused):
         section["fused_views"] = show(files, "fused-views", fused, FUSED_VIEWS, caption="Several cameras at once")
-    for kind, caption in (
-        ("real", "Real recordings"),
-        ("simulated", "SIMULATED recordings - not a result about people"),
-    ):
+    for kind, caption in CAPTIONS.items():
         own = table[table["simulated"] == (kind == "simulated")] if len(table) else table
         if len(own):
             section[kind] = show(files, f"accuracy-{kind}", own, ACCURACY, caption=caption)
@@ -309,9 +307,13 @@ def attention_section(group: Group, files: Files) -> dict:
         caption = "Agreement of attention between views"
         agreed = show(files, f"{group.slug}--attention-agreement", frame, AGREEMENT, caption=caption)
     csv = keep(files, f"{group.slug}--attention", attention.shares(group, first))
-    performances = []
+    performances: list[dict] = []
+    named: Counter[str] = Counter()
     for shown in first.shown:
         name = attention.slug(shown)
+        named[name] += 1
+        if named[name] > 1:
+            name = f"{name}-{named[name]}"
         still = figure(group, name, attention.skeletons(group, first, shown), csv, files)
         moving = figure(group, f"{name}-moving", attention.moving(group, first, shown), csv, files)
         pairs = None

@@ -23,7 +23,10 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
     """
     source = find_dataset(dataset)
     run = config.run(dataset)
-    trial = make_trial(run, source, threads)
+    trial = make_trial(
+        run.model_copy(update={"train": run.train.model_copy(update={"accumulate": 1})}), source, threads
+    )
+    trial.train(8)  # from then on the optimizers hold their moments
     small, large = trial.memory(8), trial.memory(16)
     a_clip = (large - small) / 8
     fixed = small - 8 * a_clip

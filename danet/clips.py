@@ -136,10 +136,16 @@ def load_sequences(
     """
     with open_records(path, "centred") as records:
         wanted = (Sequence.from_record(record) for record in records if record.name in names)
-        chosen = [Sequence(whole.name, part) for whole in wanted for part in np.array_split(whole.joints, segments)]
+        chosen = [Sequence(whole.name, part) for whole in wanted for part in _segments(whole.joints, segments)]
         if not chosen:
             raise UserError(f"{path}: wanted at least one of {len(names)} samples, found none")
         return Sequences(chosen, find_layout(records.about["layout"]), settings), records.about, records.data_hash
+
+
+def _segments(joints: np.ndarray, count: int) -> list[np.ndarray]:
+    """So many consecutive parts of (T, M, V, 3), each of a frame or more: of too few frames the last is repeated."""
+    held = np.pad(joints, [(0, max(0, count - len(joints))), (0, 0), (0, 0), (0, 0)], mode="edge")
+    return np.array_split(held, count)
 
 
 def windows(settings: ClipSettings) -> list[Window]:

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips import Sequences, facing_turn, fill_gaps, group_views, rotation, windows
+from danet.clips import Sequences, facing_turn, fill_gaps, group_views, load_sequences, rotation, windows
 from danet.config import Clips
 from danet.recording import Sequence
 from danet.skeleton import KINECT_V2
+from danet.store import write_records
 
 
 def walk(rng, frames=30, actors=1):
@@ -175,3 +176,17 @@ def test_windows_slide_over_the_sequence_from_end_to_end(rng):
     times = [made.cut(np.array([0]), None, window).joints[0, :, 3, 0] for window in windows(settings)]
     for (start, length), found in zip([(0, 100), (0, 50), (25, 50), (50, 50)], times, strict=True):
         np.testing.assert_allclose(found, start + length * (np.arange(10) + 0.5) / 10, atol=1e-4)
+
+
+def test_a_sequence_of_fewer_frames_than_segments_stands_still_at_its_end(rng, tmp_path):
+    people = {name: walk(rng, frames) for name, frames in (("a", 7), ("b", 23), ("c", 7))}
+    records = (Sequence(name, joints).to_record() for name, joints in people.items())
+    write_records(tmp_path / "x.h5", "centred", records, {"layout": KINECT_V2.described})
+    made, _, _ = load_sequences(tmp_path / "x.h5", set(people), Clips(frames=4, face_camera=False), segments=10)
+    assert made.names == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
+    assert made.frames.min() == 1
+    for sample, name in enumerate(made.names):
+        shown = made.cut(np.array([sample]), None).joints[0, 0]
+        assert any(np.allclose(shown, frame, atol=1e-6) for frame in people[name][:, 0]) or name == "b"
+    last = made.cut(np.array([9]), None).joints[0]
+    np.testing.assert_allclose(last, np.broadcast_to(people["a"][-1, 0], last.shape), atol=1e-6)

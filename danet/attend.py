@@ -160,10 +160,8 @@ def _maps_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: to
 @torch.inference_mode()
 def _pair_map(model: DANet, sequences: Sequences, views: list[int], device: torch.device) -> list | None:
     """How much each token of the first view (rows) attends to each of the last one; None without cross-attention."""
-    order = np.argsort(views)
-    space, time = model.encode(*as_tensors(sequences.cut(np.array(views)[order], None), device))
-    first, last = order.argsort()[[0]], order.argsort()[[-1]]
-    found = model.relate((space[first], time[first]), (space[last], time[last])).pair_map
+    space, time = model.encode(*as_tensors(sequences.cut(np.array(views), None), device))
+    found = model.relate((space[:1], time[:1]), (space[-1:], time[-1:])).pair_map
     return None if found is None else found[0].double().cpu().numpy().round(5).tolist()
 
 

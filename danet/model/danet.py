@@ -186,7 +186,9 @@ class DANet(nn.Module):
         `owner` (K,) says which of the B = `samples` samples each clip belongs to.
         """
         space, time = self.encode_clips(channels, joints, branches)
-        return _mean_by(owner, space, samples), _mean_by(owner, time, samples)
+        actors = torch.zeros(samples, dtype=space.dtype, device=space.device)
+        actors = actors.index_add_(0, owner, torch.ones_like(owner, dtype=space.dtype))
+        return _mean_by(owner, space, actors), _mean_by(owner, time, actors)
 
     def encode_clips(self, channels: Tensor, joints: Tensor, branches: Tensor | None = None) -> View:
         """Each clip by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to a View of K clips.
@@ -230,8 +232,7 @@ def _weighed(branch: Tensor, weights: Tensor | None, index: int) -> Tensor:
     return branch if weights is None else branch * weights[index, :, None, None, None].to(branch.dtype)
 
 
-def _mean_by(owner: Tensor, values: Tensor, samples: int) -> Tensor:
-    """(K, ...) to (B, ...): the mean over the actors of each sample."""
-    total = values.new_zeros(samples, *values.shape[1:]).index_add_(0, owner, values)
-    actors = torch.bincount(owner, minlength=samples).to(values.dtype)
+def _mean_by(owner: Tensor, values: Tensor, actors: Tensor) -> Tensor:
+    """(K, ...) to (B, ...): the mean over the actors of each sample, of which there are `actors` (B,)."""
+    total = values.new_zeros(len(actors), *values.shape[1:]).index_add_(0, owner, values)
     return total / actors.view(-1, *[1] * (values.ndim - 1))

@@ -53,12 +53,17 @@ class Prepare(Settings):
         True,
         description="Set aside a recording that shows, joint for joint, the same as another whose name comes first.",
     )
-    shortest_body: int = Field(11, ge=0, description="Bodies seen in this many frames or fewer are dropped.")
+    shortest_body: int = Field(
+        11, ge=0, description="Of several bodies, those seen in this many frames or fewer are dropped."
+    )
     widest_spread: PositiveFloat = Field(
         0.8, description="A frame is noisy if the body is wider than this share of its height."
     )
     noisy_share: float = Field(
-        0.69754, gt=0, le=1, description="Bodies with at least this share of noisy frames are dropped."
+        0.69754,
+        gt=0,
+        le=1,
+        description="Of several bodies, those with at least this share of noisy frames are dropped.",
     )
 
 
@@ -84,7 +89,7 @@ class Clips(Settings):
         ("joint", "bone", "joint_motion", "bone_motion"), min_length=1, description="What the channels of a clip hold."
     )
     face_camera: bool = Field(
-        True, description="Turn each sequence about the vertical so that hips and shoulders lie along x when it starts."
+        True, description="Turn each sequence about the vertical so that hips and shoulders lie along x on average."
     )
     shortest_crop: float = Field(
         0.6, gt=0, le=1, description="In training a clip covers at least this share of the sequence."
@@ -164,8 +169,8 @@ class Train(Settings):
     )
     processes: PositiveInt = Field(
         1,
-        description="Processes that train one network together, each on its share of every batch, each on a GPU, or all "
-        "of them on the CPU with its threads shared out.",
+        description="Processes that train one network together, each on its share of every batch, each on a GPU, or "
+        "all of them on the CPU with its threads shared out.",
     )
     bfloat16: bool = Field(
         True, description="Products of bfloat16 where the device multiplies it faster; else all is float32."

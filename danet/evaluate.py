@@ -1,4 +1,7 @@
-"""Weights and sequences in, one row of scores per test sample and the accuracy out. The test part is read here only."""
+"""Weights and sequences in, one row of scores per test sample and the accuracy out.
+
+The test part is read here and, for what the networks attend to, in `attend`.
+"""
 
 import copy
 import logging

@@ -42,7 +42,8 @@ def as_the_first(tensor: Tensor) -> Tensor:
 def together(processes: int, function: Callable[..., None], **arguments: Any) -> None:
     """Calls the function in that many processes, of which this is the first; its arguments must be picklable.
 
-    Errors: those of the function in this process; UserError when another process fails alone.
+    Errors: those of the function in this process, torch's when an exchange with a process that was lost fails;
+    UserError when another process ends badly and this one well.
     """
     if processes == 1:
         function(**arguments)

@@ -13,7 +13,7 @@ from danet.errors import UserError
 from danet.inputs import Complain, read_sequence
 from danet.network import fused_scores, open_network
 from danet.recording import Sequence
-from danet.skeleton import find_layout
+from danet.skeleton import Layout, find_layout
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
 PREPARE = Prepare()
@@ -53,8 +53,13 @@ class Predictor:
         return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
 
     def sequence(self, recording: Recording) -> Sequence:
-        """A raw recording as the network is given it. Errors: UserError when it cannot be read or shows nobody."""
+        """A raw recording as the network is given it.
+
+        Errors: UserError when it cannot be read, shows nobody, or was prepared with other joints.
+        """
         if isinstance(recording, Sequence):
+            if (found := recording.joints.shape[2]) != self.layout.size:
+                raise UserError(f"{recording.name}: wanted {self.layout.size} joints, found {found}")
             return recording
         return read_sequence(recording, self.prepare, self.layout)
 
@@ -88,13 +93,14 @@ def load(weights: str | Path) -> Predictor:
     return Predictor(Path(weights))
 
 
-def prepare(file: str | Path, settings: Prepare = PREPARE) -> Sequence:
-    """A recording's file as a network is given it: (T, M, V, 3) metres, the first actor's mid spine at the origin.
+def prepare(file: str | Path, settings: Prepare = PREPARE, layout: Layout | None = None) -> Sequence:
+    """A recording's file as a network is given it: (T, M, V, 3) metres, the first actor's origin joint at (0, 0, 0).
 
-    `settings` are those that a network was trained with, `load(weights).prepare`.
-    Errors: UserError when the file cannot be read or shows nobody.
+    `settings` and `layout` are those that a network was trained with, `prepare` and `layout` of `load(weights)`;
+    without a layout it is the shipped one with as many joints.
+    Errors: UserError when the file cannot be read, shows other joints or nobody.
     """
-    return read_sequence(file, settings)
+    return read_sequence(file, settings, layout)
 
 
 def sequences_of(predictor: Predictor, files: Iterable[Path], complain: Complain) -> Iterator[tuple[Path, Sequence]]:

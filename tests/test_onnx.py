@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+import torch
 from conftest import train_on_demo
 
 from danet.errors import UserError
 from danet.model.onnx import export_onnx
-from danet.model.weights import load_model
+from danet.model.weights import load_model, read_tensors, save_weights
 from danet.predict import Predictor, sequences_of
 
 DANET = Path(sys.executable).with_name("danet")
@@ -39,14 +40,23 @@ def exported(trained):
 
 
 def test_recordings_score_as_with_torch(trained, exported):
-    torch, onnx = Predictor(trained / "weights.safetensors"), Predictor(exported)
+    with_torch, onnx = Predictor(trained / "weights.safetensors"), Predictor(exported)
     files = pd.read_parquet(trained / "split.parquet")["name"].map(lambda name: trained / f"raw/{name}.skeleton")
-    recordings = [recording for _, recording in sequences_of(torch, sorted(files), lambda error: None)][:70]
+    recordings = [recording for _, recording in sequences_of(with_torch, sorted(files), lambda error: None)][:70]
     assert {int(recording.seen.any(axis=0).sum()) for recording in recordings} == {1, 2}, "people alone and in twos"
-    np.testing.assert_allclose(onnx.scores_of_each(recordings), torch.scores_of_each(recordings), atol=1e-4)
+    np.testing.assert_allclose(onnx.scores_of_each(recordings), with_torch.scores_of_each(recordings), atol=1e-4)
     views = sorted((trained / "raw").glob("S001C00?P001R001A003.skeleton"))
-    np.testing.assert_allclose(onnx.scores(*views), torch.scores(*views), atol=1e-4)
-    np.testing.assert_allclose(onnx.joint_map(views[0]), torch.joint_map(views[0]), atol=1e-4)
+    np.testing.assert_allclose(onnx.scores(*views), with_torch.scores(*views), atol=1e-4)
+    np.testing.assert_allclose(onnx.joint_map(views[0]), with_torch.joint_map(views[0]), atol=1e-4)
+
+
+def test_what_differs_from_torch_is_not_written(trained, tmp_path):
+    state, about = read_tensors(trained / "weights.safetensors")
+    state["encoders.0.label.bias"][0] = torch.nan
+    save_weights(tmp_path / "none.safetensors", state, about)
+    with pytest.raises(UserError, match="found a difference of nan"):
+        export_onnx(tmp_path / "none.safetensors", tmp_path / "none.onnx")
+    assert not (tmp_path / "none.onnx").exists()
 
 
 def test_it_describes_itself_and_names_no_file_of_the_machine(trained, exported):

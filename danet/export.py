@@ -29,7 +29,7 @@ def export_ctr_gcn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
     """
     with open_records(centred, "centred") as records:
         source = Rows(records, protocol)
-        parts = {part: source.of(part) for part in ("train", "test")}
+        parts = {"train": source.of("train", "validation"), "test": source.of("test")}
         with written_whole(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
             for part, rows in parts.items():
                 _write_npy(archive, f"x_{part}", (len(rows), *source.shape), np.float32, source.padded, rows)
@@ -40,15 +40,18 @@ def export_ctr_gcn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
 def export_sgn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
     """Writes the HDF5 file of x, y, valid_x, valid_y, test_x and test_y as SGN's preparation does; returns the rows.
 
-    Shapes as for CTR-GCN. The validation part is a twentieth of the training rows, drawn as scikit-learn's
-    `train_test_split` draws it from random state 10000: the head of a permutation, the rest in the permutation's order.
+    Shapes as for CTR-GCN. The validation part is the protocol's. Where that names none, as for all data sets of the
+    peers, it is a twentieth of the training rows, drawn as scikit-learn's `train_test_split` draws it from random state
+    10000: the head of a permutation, the rest in the permutation's order.
     """
     with open_records(centred, "centred") as records:
         source = Rows(records, protocol)
-        training = source.of("train")
-        shuffled = np.random.RandomState(SGN_VALIDATION_SEED).permutation(len(training))
-        held_out = int(np.ceil(SGN_VALIDATION_SHARE * len(training)))
-        parts = {"": training[shuffled[held_out:]], "valid_": training[shuffled[:held_out]], "test_": source.of("test")}
+        training, validation = source.of("train"), source.of("validation")
+        if not len(validation):
+            shuffled = np.random.RandomState(SGN_VALIDATION_SEED).permutation(len(training))
+            held_out = int(np.ceil(SGN_VALIDATION_SHARE * len(training)))
+            training, validation = training[shuffled[held_out:]], training[shuffled[:held_out]]
+        parts = {"": training, "valid_": validation, "test_": source.of("test")}
         with written_whole(out) as partial, h5py.File(partial, "w") as file:
             for prefix, rows in parts.items():
                 x = file.create_dataset(f"{prefix}x", (len(rows), *source.shape), np.float32)
@@ -73,9 +76,9 @@ class Rows:
             raise UserError(f"{records.path}: wanted sequences to export, found none")
         self.shape = (int(self.frames.max()), 2 * self.dataset.layout.size * 3)
 
-    def of(self, part: str) -> np.ndarray:
-        """Indices of a part's samples: grouped by what the protocol splits on, in rising order, by name inside."""
-        chosen = [index for index, sample in enumerate(self.samples) if self.protocol.part(sample) == part]
+    def of(self, *parts: str) -> np.ndarray:
+        """Indices of the parts' samples: grouped by what the protocol splits on, in rising order, by name inside."""
+        chosen = [index for index, sample in enumerate(self.samples) if self.protocol.part(sample) in parts]
         grouped = sorted(chosen, key=lambda i: (getattr(self.samples[i], self.protocol.by), self.samples[i].name))
         return np.array(grouped, int)
 

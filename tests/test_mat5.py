@@ -53,6 +53,14 @@ def test_what_unpacks_to_more_than_any_recording_is_refused():
         read_mat5(content)
 
 
+def test_many_elements_share_one_bound():
+    packed = zlib.compress(bytes(LARGEST_BYTES // 2 - 8))  # tags of kind 0, none of which is a matrix
+    element = struct.pack("<II", 15, len(packed)) + packed
+    assert read_mat5(mat()[:128] + 2 * element) == {}
+    with pytest.raises(ValueError, match="too large"):
+        read_mat5(mat()[:128] + 3 * element)
+
+
 def test_cut_at_any_byte(rng):
     for content in (mat(v=rng.normal(size=(1, 75))), mat(compressed=True, v=rng.normal(size=(1, 75)))):
         for length in range(129, len(content)):

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 from danet.combine import combine
 from danet.config import Split
 from danet.datasets.uestc import TRAIN_SUBJECTS, UESTC, parse_uestc_name
-from danet.errors import UserError
+from danet.datasets.uestc_files import read_uestc
+from danet.errors import BadRecording, UserError
 from danet.files import read_json, write_json
 from danet.prepare.split import counts, split
 from danet.simulate.cameras import COLOUR, DEPTH, pixels
@@ -117,6 +118,14 @@ def test_the_reader_finds_what_was_simulated(folder, read):
         # Six digits are printed, and read as float32.
         np.testing.assert_allclose(read(*key), expected, rtol=6e-6, atol=1e-9)
     assert short == {False, True}
+
+
+@pytest.mark.parametrize("last", ["0.1 0.2", "0.1 -", "0.1 0.2 0.", "0.1 0.2 0.3\n"])
+def test_a_text_cut_inside_a_line_keeps_its_whole_frames(last):
+    frame = "#\n" + "0.5 0.25 2 0\n10 20 1\n30 40 2\n" * 25
+    assert read_uestc("a", "a.txt", (2 * frame + "#\n" + last).encode()).frames == 2
+    with pytest.raises(BadRecording, match="wanted x, y and z as decimal numbers"):
+        read_uestc("a", "a.txt", ("#\n0.1 -\n" + frame).encode())
 
 
 def test_forms_agree(tmp_path):

@@ -16,7 +16,7 @@ MATRIX, COMPRESSED = 14, 15
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMERIC_CLASSES = range(6, 16)  # double, single and the integers; not text, cells, structures and sparse arrays
 COMPLEX = 0x0800
-LARGEST_BYTES = 1 << 26  # of what one compressed element may grow to: 30 times the longest recording
+LARGEST_BYTES = 1 << 26  # of what a file's compressed elements may grow to: 30 times the longest recording
 
 
 def read_mat5(content: bytes) -> dict[str, np.ndarray]:
@@ -25,9 +25,13 @@ def read_mat5(content: bytes) -> dict[str, np.ndarray]:
     order = marks.get(content[HEADER_BYTES - 2 : HEADER_BYTES])
     if order is None:
         raise ValueError("no MATLAB 5 header")
-    arrays = {}
+    arrays, left = {}, LARGEST_BYTES
     for kind, data in _elements(content[HEADER_BYTES:], order):
-        inner = _elements(_inflated(data), order) if kind == COMPRESSED else iter([(kind, data)])
+        inner = iter([(kind, data)])
+        if kind == COMPRESSED:
+            inflated = _inflated(data, left)
+            left -= len(inflated)
+            inner = _elements(inflated, order)
         for kind_inside, matrix in inner:
             if kind_inside == MATRIX and (found := _array(matrix, order)) is not None:
                 arrays[found[0]] = found[1]
@@ -54,13 +58,13 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         at = end
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflated(data: bytes, most: int) -> bytes:
     stream = zlib.decompressobj()
     try:
-        inflated = stream.decompress(data, LARGEST_BYTES)
+        inflated = stream.decompress(data, most + 1)  # 0 would be no bound
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    if not stream.eof:
+    if not stream.eof or len(inflated) > most:
         raise ValueError("a compressed element that is cut short or too large")
     return inflated
 

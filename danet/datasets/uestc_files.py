@@ -35,6 +35,7 @@ def _from_text(path: str, content: bytes) -> np.ndarray:
         raise BadRecording(path, "ASCII text", f"byte {content[error.start]:#x}", line=before + 1) from None
     frames: list[list[float]] = []
     inside = LINES
+    cut_line = 0 if content.endswith(b"\n") else len(lines)  # no frame ends with coordinates
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields:
@@ -47,7 +48,7 @@ def _from_text(path: str, content: bytes) -> np.ndarray:
         elif inside == LINES:
             raise BadRecording(path, "'#' before each frame", f"'{line[:60]}'", line=number, frame=len(frames))
         else:
-            if inside % 3 == 0:
+            if inside % 3 == 0 and number != cut_line:
                 frames[-1] += _coordinates(path, fields, line, number, len(frames))
             inside += 1
     if inside < LINES:

@@ -1,5 +1,6 @@
 """A recording's file in, a picture of its skeletons out: who is kept in ink, who is dropped in grey."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,15 +84,18 @@ class _Picture:
         figure = Figure(figsize=(3.6, 4.0), dpi=80)
         canvas = FigureCanvasAgg(figure)
         axes = figure.subplots()
-        images = []
-        for frame in tqdm(range(self.bodies.frames), desc="draw", unit="frame", disable=None):
-            axes.clear()
-            self._frame(axes, frame)
-            canvas.draw()
-            images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-        images[0].save(
-            path, format="gif", save_all=True, append_images=images[1:], duration=1000 // FRAMES_A_SECOND, loop=0
-        )
+
+        def images() -> Iterator[Image.Image]:
+            for frame in tqdm(range(self.bodies.frames), desc="draw", unit="frame", disable=None):
+                axes.clear()
+                self._frame(axes, frame)
+                canvas.draw()
+                yield Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize()
+
+        drawn = images()
+        ends = np.arange(self.bodies.frames + 1) * 100 // FRAMES_A_SECOND  # a GIF counts in hundredths of a second
+        held = (10 * np.diff(ends)).tolist()
+        next(drawn).save(path, format="gif", save_all=True, append_images=drawn, duration=held, loop=0)
 
     def _frame(self, axes: Axes, frame: int) -> None:
         for row in np.flatnonzero(self.bodies.frame == frame):

@@ -67,6 +67,9 @@ class Prepare(Settings):
     )
 
 
+OF_PARSING = {"strict", "drop_copies"}  # what of `Prepare` decides which files are used; the rest is of denoising
+
+
 class Split(Settings):
     """The validation part, taken out of the training part; the test part is never touched."""
 

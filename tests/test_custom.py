@@ -17,13 +17,16 @@ from danet.datasets.custom import FOLDER, use_folder
 from danet.datasets.reading import read_npy, reader
 from danet.errors import BadRecording, UserError
 from danet.evaluate import evaluate
+from danet.export import export_ctr_gcn, export_sgn
 from danet.files import read_json
 from danet.model.weights import read_tensors
 from danet.plan import planned
 from danet.predict import Predictor
+from danet.predict import prepare as prepare_file
 from danet.prepare.chain import prepare
 from danet.prepare.manifest import listing_hash
 from danet.prepare.split import counts, split
+from danet.recording import Sequence
 from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS, find_layout, make_layout
 from danet.store import open_records
 from danet.train import train
@@ -313,12 +316,18 @@ def test_own_data_by_function(tmp_path, rng, monkeypatch):
         file = files[name.removeprefix("left_")]
         np.testing.assert_allclose(predictor.scores(file), scores[name], atol=1e-5)
     assert {one["action"] for one in predictor.named(scores.iloc[0], 3)} == set(LABELS)
+    other = Sequence("other", np.ones((5, 1, 20, 3), np.float32))
+    with pytest.raises(UserError, match="other: wanted 25 joints, found 20"):
+        predictor.label(other)
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """The workflow on own data in a layout of their own."""
-    made = Checkout(tmp_path_factory.mktemp("own"), TINY | {"runs": "custom/own_split", "data": "elsewhere"})
+    made = Checkout(
+        tmp_path_factory.mktemp("own"),
+        TINY | {"runs": "custom/own_split", "data": "elsewhere", "prepare": {"drop_copies": False, "shortest_body": 3}},
+    )
     folder = made.folder / "elsewhere/custom"
     write_own_data(folder, np.random.default_rng(3), 6, table_split=True)
     (folder / "layout.yaml").write_text(yaml.safe_dump(STICK, sort_keys=False))
@@ -337,7 +346,20 @@ def test_the_workflow_runs_from_the_table_to_the_report(checkout):
     assert "Own data" in page
     assert "sit, down" in page
     file = min((checkout.folder / "elsewhere/custom/left").iterdir())
-    assert Predictor(folder / "weights.safetensors").scores(file).sum() == pytest.approx(1, abs=1e-5)
+    predictor = Predictor(folder / "weights.safetensors")
+    assert predictor.scores(file).sum() == pytest.approx(1, abs=1e-5)
+    made = prepare_file(file, predictor.prepare, predictor.layout)
+    np.testing.assert_array_equal(predictor.scores(made), predictor.scores(file))
+    assert not predictor.prepare.drop_copies, "what parsing was told is known to the weights"
+    assert about["prepare"]["shortest_body"] == 3
+
+
+def test_an_own_validation_part_is_exported(checkout, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, "")
+    use_folder(checkout.folder / "elsewhere/custom")
+    centred = checkout.folder / "results/custom/centred.h5"
+    assert export_ctr_gcn(centred, "own_split", tmp_path / "x.npz") == {"train": 18, "test": 6}
+    assert export_sgn(centred, "own_split", tmp_path / "x.h5") == {"train": 12, "valid": 6, "test": 6}
 
 
 def test_an_edited_table_reruns_from_the_manifest_on(checkout):

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 INTRODUCTION = """# Settings
 
 Every setting of `config/config.yaml`, with its default. What a file leaves out keeps its default; a name that is not
-known is refused. `datasets` changes `seeds`, `split`, `clips`, `model` or `train` for one data set:
+known is refused. `datasets` changes `seeds`, `split`, `clips`, `model`, `train`, `evaluate` or `attention` for one data
+set:
 
 ```yaml
 datasets:

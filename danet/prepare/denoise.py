@@ -15,7 +15,7 @@ import pandas as pd
 from numba import njit
 from tqdm import tqdm
 
-from danet.config import Prepare
+from danet.config import OF_PARSING, Prepare
 from danet.files import written_whole
 from danet.recording import Bodies, Sequence
 from danet.store import open_records, write_records
@@ -249,7 +249,7 @@ def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> N
                 yield sequence
 
     with open_records(bodies, "bodies") as source:
-        about = source.about | {"prepare": settings.model_dump()}
+        about = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
         samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), about)
     write_audit(audit, rows)
     log.info("%d recordings denoised, %d without an actor", samples, len(rows) - samples)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from danet.config import Prepare
+from danet.config import OF_PARSING, Prepare
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset, Reader
 from danet.errors import BadRecording
@@ -111,8 +111,9 @@ class Sieve:
 def parse(
     manifest: pd.DataFrame, dataset: Dataset, bodies: Path, set_aside: Path, *, settings: Prepare, jobs: int
 ) -> None:
-    """The parse stage: writes `bodies` (records of kind bodies) and `set_aside` (a row per file that is not used)."""
+    """The parse stage: writes `bodies` (records of kind bodies) and `set_aside` (a row per file that is not read)."""
     sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
+    about = dataset.describe() | {"prepare": settings.model_dump(include=OF_PARSING)}
     results = ordered_map(partial(read_or_excuse, dataset.name), items, jobs)
 
     def records() -> Iterator[Record]:
@@ -122,6 +123,6 @@ def parse(
             elif sieve.passes(item, result.content):
                 yield result.to_record()
 
-    samples = write_records(bodies, "bodies", records(), dataset.describe())
+    samples = write_records(bodies, "bodies", records(), about)
     sieve.write(set_aside)
     log.info("%s: %d recordings parsed, %d set aside", dataset.name, samples, len(sieve.rows))

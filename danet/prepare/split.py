@@ -39,9 +39,9 @@ def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings:
     groups = sorted({getattr(sample, settings.validation_by) for sample in training})
     if len(groups) < 2:
         found = f"{len(groups)} in {len(training)} training samples"
-        raise UserError(
-            f"{dataset.name}/{protocol}: wanted two or more {settings.validation_by}s to hold one out, found {found}"
-        )
+        wanted = f"two or more {settings.validation_by}s to hold one out"
+        advice = "set split.validation_by to something else, or split.validation_share to 0"
+        raise UserError(f"{dataset.name}/{protocol}: wanted {wanted}, found {found}; {advice}")
     count = max(1, round(settings.validation_share * len(groups)))
     places = np.linspace(0, len(groups) - 1, count + 2)[1:-1].round().astype(int)
     return {groups[place] for place in places}

@@ -2,7 +2,7 @@
 
 import sys
 
-from danet.config import COMPLETE, check_config
+from danet.config import COMPLETE, OF_PARSING, check_config
 from danet.datasets.catalogue import FOLDED, FOLDS, NAMES, find_dataset
 from danet.datasets.custom import CUSTOM, use_folder
 from danet.errors import UserError

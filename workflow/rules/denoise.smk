@@ -12,7 +12,7 @@ rule denoise:
     benchmark:
         "logs/{dataset}/denoise.tsv"
     params:
-        settings=SETTINGS.prepare.model_dump(exclude={"strict", "drop_copies"}),
+        settings=SETTINGS.prepare.model_dump(exclude=OF_PARSING),
         code=code("denoise"),
     script:
         "../scripts/denoise.py"

@@ -13,7 +13,7 @@ rule parse:
         "logs/{dataset}/parse.tsv"
     threads: 8
     params:
-        settings=SETTINGS.prepare.model_dump(include={"strict", "drop_copies"}),
+        settings=SETTINGS.prepare.model_dump(include=OF_PARSING),
         code=code("parse"),
     script:
         "../scripts/parse.py"

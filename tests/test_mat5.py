@@ -54,7 +54,8 @@ def test_what_unpacks_to_more_than_any_recording_is_refused():
 
 
 def test_many_elements_share_one_bound():
-    packed = zlib.compress(bytes(LARGEST_BYTES // 2 - 8))  # tags of kind 0, none of which is a matrix
+    half = LARGEST_BYTES // 2
+    packed = zlib.compress(struct.pack("<II", 1, half - 8) + bytes(half - 8))  # no matrix
     element = struct.pack("<II", 15, len(packed)) + packed
     assert read_mat5(mat()[:128] + 2 * element) == {}
     with pytest.raises(ValueError, match="too large"):

@@ -38,7 +38,7 @@ from danet.files import write_json, write_text
 from danet.model.danet import DANet
 from danet.model.losses import agreement, label_loss
 from danet.model.weights import build_model, save_weights
-from danet.optimizer import make_optimizers
+from danet.optimizer import follow, learning_rate, make_optimizers
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
 from danet.scores import as_tensors, scores_of, top_k, unknown_below
@@ -178,11 +178,9 @@ def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, dev
     """
     rank, processes = place()
     parameters = list(state.model.parameters())
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]  # of all of them
-    torch._foreach_zero_(gradients)
+    gradients = [torch.zeros_like(parameter) for parameter in parameters]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
     learnt = torch.zeros(2, device=device)
     for piece in step.pieces(processes * settings.accumulate)[rank::processes]:
         if piece is None:
@@ -231,26 +229,6 @@ def refuse_chance(row: dict, epoch: int, samples: int, actions: int, run: Run) -
         found = f"{row['train_loss']:.3f} and a share of {row['train_top1']:.3f} right"
         advice = "is train.learning_rate too high, or are labels and recordings mixed up?"
         raise UserError(f"epoch {epoch}: wanted a loss below chance, {wanted:.3f}, found {found}; {advice}")
-
-
-def learning_rate(settings: TrainSettings, done: float, epochs: int) -> float:
-    """After `done` of `epochs`: a straight rise over the warm-up, then as the schedule says.
-
-    A constant rate keeps the weights moving through a region of low loss, and their running mean lies inside it, where
-    a network holds better on data of another kind (Cha et al., SWAD, NeurIPS 2021).
-    """
-    warmup = min(settings.warmup_epochs, epochs / 2)
-    if done < warmup:
-        return settings.learning_rate * done / warmup
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    return settings.learning_rate * (1 + math.cos(math.pi * (done - warmup) / (epochs - warmup))) / 2
-
-
-@torch.no_grad()
-def follow(mean: DANet, model: DANet, decay: float) -> None:
-    """Moves the running mean towards the model."""
-    torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - decay)
 
 
 def channel_spread(sequences: Sequences) -> np.ndarray:

@@ -24,11 +24,12 @@ from danet.errors import UserError
 from danet.evaluate import calibration, evaluate
 from danet.files import read_json
 from danet.model.weights import read_tensors
+from danet.optimizer import learning_rate
 from danet.prepare.split import copies_of_training, refuse_leaks, split
 from danet.recording import Sequence
 from danet.scores import top_k
 from danet.store import open_records, write_records
-from danet.train import learning_rate, refuse_chance, step_loss, train
+from danet.train import refuse_chance, step_loss, train
 
 SETTINGS = {
     "clips": {"frames": 8},

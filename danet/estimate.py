@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from danet.config import Config
+from danet.config import Config, Run
 from danet.cost import MEBIBYTE, make_trial
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
@@ -23,9 +23,7 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
     """
     source = find_dataset(dataset)
     run = config.run(dataset)
-    trial = make_trial(
-        run.model_copy(update={"train": run.train.model_copy(update={"accumulate": 1})}), source, threads
-    )
+    trial = make_trial(_in_pieces(run, 1), source, threads)
     trial.train(8)  # from then on the optimizers hold their moments
     small, large = trial.memory(8), trial.memory(16)
     a_clip = (large - small) / 8
@@ -36,7 +34,7 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
         raise UserError(f"wanted memory for two clips of {dataset}, {wanted}, found {memory / MEBIBYTE:,.0f} MiB")
     batch = run.train.batch_size
     pieces = -(-batch // max(1, fits))
-    piece = replace(trial, run=run.model_copy(update={"train": run.train.model_copy(update={"accumulate": pieces})}))
+    piece = replace(trial, run=_in_pieces(run, pieces))
     seconds = sorted(piece.train(batch) for _ in range(STEPS + 1))[STEPS // 2]
     samples, counted = training_samples(results / dataset / protocol / "split.parquet", source)
     steps = -(-samples // batch)
@@ -59,6 +57,10 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
         "epochs": run.train.epochs * (2 if run.train.refit else 1),
         "seconds": steps * seconds * run.train.epochs * (2 if run.train.refit else 1),
     }
+
+
+def _in_pieces(run: Run, count: int) -> Run:
+    return run.model_copy(update={"train": run.train.model_copy(update={"accumulate": count})})
 
 
 def training_samples(split: Path, dataset: Dataset) -> tuple[int, str]:

@@ -186,8 +186,7 @@ class DANet(nn.Module):
         `owner` (K,) says which of the B = `samples` samples each clip belongs to.
         """
         space, time = self.encode_clips(channels, joints, branches)
-        actors = torch.zeros(samples, dtype=space.dtype, device=space.device)
-        actors = actors.index_add_(0, owner, torch.ones_like(owner, dtype=space.dtype))
+        actors = space.new_zeros(samples).index_add_(0, owner, space.new_ones(len(owner)))
         return _mean_by(owner, space, actors), _mean_by(owner, time, actors)
 
     def encode_clips(self, channels: Tensor, joints: Tensor, branches: Tensor | None = None) -> View:

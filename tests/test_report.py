@@ -352,7 +352,7 @@ def test_folds_are_combined_within_a_seed_first(tmp_path):
     shares = {0: 0.3, 1: 0.7}  # of all pairs of fold and view, which is not the mean of the folds
     combined = [make_run(tmp_path / "whole", "uestc", "cross_view_2", seed, top1=top1) for seed, top1 in shares.items()]
     table = tables.accuracy(read_groups(runs, [], combined)).set_index("protocol")
-    row = table.loc["cross_view_2, mean of 2 folds"]
+    row = table.loc["cross_view_2, 2 folds combined"]
     assert row["seeds"] == 2  # seed 2 lacks a fold
     assert row["top1_mean_percent"] == pytest.approx(50)
     assert row["top5_mean_percent"] == 100

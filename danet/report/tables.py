@@ -153,7 +153,7 @@ def _over_folds(groups: Sequence[Group]) -> dict | None:
     by_seed["samples"] = complete.groupby("seed")["samples"].sum()
     first = complete.iloc[0]
     by_seed[["dataset", "title", "method", "simulated"]] = first[["dataset", "title", "method", "simulated"]].to_list()
-    by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, mean of {folds} folds"
+    by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, {folds} folds combined"
     return _over_seeds(by_seed)
 
 

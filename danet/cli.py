@@ -79,6 +79,9 @@ def split_command(
     out: Annotated[Path, typer.Option(help="File to write the parts to (Parquet: name, part).")],
     validation_by: Annotated[str, typer.Option(help="subject or view: what is held out as a whole.")] = "subject",
     validation_share: Annotated[float, typer.Option(help="Share of the training subjects or views held out.")] = 0.1,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Training samples not to learn from, as a05_s04_*_v02; may be repeated.")
+    ] = None,
 ) -> None:
     """Says which samples train, validate and test, from their names alone, and prints the counts as JSON.
 
@@ -89,7 +92,7 @@ def split_command(
     from danet.prepare.split import counts, split
 
     chosen = find_dataset(dataset)
-    values = {"validation_by": validation_by, "validation_share": validation_share}
+    values = {"validation_by": validation_by, "validation_share": validation_share, "leave_out": leave_out or ()}
     settings = check(Split, values, "split")
     listed = _read_names(names)
     tables = {fold: split(chosen, fold, listed, settings) for fold in chosen.folds(protocol)}

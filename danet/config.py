@@ -71,8 +71,11 @@ OF_PARSING = {"strict", "drop_copies"}  # what of `Prepare` decides which files 
 
 
 class Split(Settings):
-    """The validation part, taken out of the training part; the test part is never touched."""
+    """What is trained and validated on, of the training part; the test part is never touched."""
 
+    leave_out: tuple[str, ...] = Field(
+        (), description="Training samples not to learn from, by name; `*` stands for anything: a05_s04_*_v02."
+    )
     validation_by: Literal["subject", "view"] = Field("subject", description="What is held out as a whole.")
     validation_share: float = Field(
         0.1,

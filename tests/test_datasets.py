@@ -59,6 +59,15 @@ def test_published_counts(recordings, run, held_out):
     assert not groups["train"] & groups["validation"]
 
 
+def test_only_training_samples_are_left_out(caplog):
+    names = [f"a05_s04_e0{execution}_v0{view}" for execution in (0, 1) for view in (1, 2, 3)] + ["a01_s05_e00_v01"]
+    settings = Split(leave_out=["a05_*_v02", "*_e01_v03", "a09_*"])
+    parts = dict(split(DATASETS["nw_ucla"], "cross_view", names, settings).itertuples(index=False))
+    assert parts.keys() == {name for name in names if not name.endswith("v02")}
+    assert parts["a05_s04_e01_v03"] == "test"
+    assert [record.args[-1] for record in caplog.records] == ["*_e01_v03", "a09_*"]
+
+
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=list(DATASETS))
 def test_a_data_set_is_sound(dataset):
     assert len(set(dataset.actions)) == len(dataset.actions)

@@ -1,6 +1,8 @@
 """Sample names in, their parts out: train, validation or test, computed from the names alone."""
 
+import logging
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
@@ -16,21 +18,33 @@ PARTS = ("train", "validation", "test")
 def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split) -> pd.DataFrame:
     """Columns `name` and `part`, in the order of the names; samples that the protocol leaves out are not in it.
 
-    Names of no sample of the data set, and samples on its list of those to leave out, are passed over. Validation is a
-    whole number of training subjects (or views), spread evenly over their sorted list, unless the protocol names it.
-    Errors: UserError when a part of the training samples cannot be held out.
+    Names of no sample of the data set, and samples on its list of those to leave out, are passed over, and of the
+    training part those that the settings leave out. Validation is a whole number of training subjects (or views),
+    spread evenly over their sorted list, unless the protocol names it. Errors: UserError when a part of the training
+    samples cannot be held out.
     """
     part = dataset.protocol(protocol).part
     samples = [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]
     parts = {sample.name: part(sample) for sample in samples}
-    training = [sample for sample in samples if parts[sample.name] == "train"]
     chosen = "validation" in parts.values()
+    for name in _left_out([name for name, known in parts.items() if known in ("train", "validation")], settings):
+        parts[name] = ""
+    training = [sample for sample in samples if parts[sample.name] == "train"]
     held_out = set() if chosen else _held_out(dataset, protocol, training, settings)
     for sample in training:
         if getattr(sample, settings.validation_by) in held_out:
             parts[sample.name] = "validation"
     rows = [(name, part) for name, part in parts.items() if part]
     return pd.DataFrame(rows, columns=["name", "part"])
+
+
+def _left_out(names: list[str], settings: Split) -> set[str]:
+    """Those that the settings leave out. A pattern of none is told in the log: its recordings may just not be here."""
+    found = {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in settings.leave_out}
+    for pattern, matching in found.items():
+        if not matching:
+            logging.warning("split.leave_out: wanted training samples, found none of %d named %s", len(names), pattern)
+    return {name for matching in found.values() for name in matching}
 
 
 def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings: Split) -> set:

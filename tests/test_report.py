@@ -344,6 +344,16 @@ def test_published_figures_stand_beside_real_results_only(tmp_path):
     assert [caption for caption in captions if caption.startswith("All runs")] == ["All runs"]  # it holds both kinds
 
 
+def test_samples_that_were_not_learnt_from_are_told(tmp_path):
+    run = make_run(tmp_path / "results")
+    about = json.loads((run / "run.json").read_text())
+    about["settings"]["split"] = {"leave_out": ["a05_s04_*_v02", "<b>"]}
+    (run / "run.json").write_text(json.dumps(about))
+    render([run], [], PUBLISHED, tmp_path / "report")
+    told = "learnt from no training sample named <code>a05_s04_*_v02</code>, <code>&lt;b&gt;</code>."
+    assert told in " ".join((tmp_path / "report/index.html").read_text().split())
+
+
 def test_folds_are_combined_within_a_seed_first(tmp_path):
     runs = [
         make_run(tmp_path / "results", "uestc", f"cross_view_2/{fold}", seed)

@@ -284,6 +284,7 @@ def group_section(group: Group, files: Files) -> dict:
         "samples": group.runs[0].metrics.samples,
         "accuracy": tables.accuracy([group]).iloc[0],
         "differing": group.differing,
+        "left_out": group.runs[0].about.settings.get("split", {}).get("leave_out", []),
         "copies": group.runs[0].metrics.copies_of_training,
         "top1_without_copies": group.top1_without_copies,
         "validated": all(run.metrics.validation_top1 is not None for run in group.runs),

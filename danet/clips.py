@@ -89,7 +89,8 @@ class Sequences:
             joints[mirrored] = joints[mirrored][:, :, self.layout.mirrored] * np.array([-1, 1, 1], np.float32)
             joints = joints @ self._turns(len(samples), rng)[owner][:, None]
             if self.settings.jitter_metres:
-                joints = joints + rng.normal(0, self.settings.jitter_metres, joints.shape).astype(np.float32)
+                deviation = rng.uniform(0, self.settings.jitter_metres, (len(samples), 1, 1, 1)).astype(np.float32)
+                joints = joints + deviation[owner] * rng.standard_normal(joints.shape, dtype=np.float32)
         channels = self._channels(joints)
         if rng is not None and self.settings.masked_joints:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints

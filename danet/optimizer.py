@@ -1,4 +1,4 @@
-"""How the weights move: Muon for matrices, AdamW for all else, at what rate; and their running mean."""
+"""How the weights move: Muon for inner matrices, AdamW for all else, at what rate; and their running mean."""
 
 import math
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from danet.config import Train
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.775, 2.0315)  # of a, a^3, a^5 for each singular value a: five times, and it is 0.7 to 1.2
 TIMES = 5
+OUTER = ("embed.0.weight", "label.weight")  # the matrices that see the channels or give the labels
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -62,11 +63,12 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(network: nn.Module, settings: Train) -> tuple[torch.optim.Optimizer, ...]:
     """Weight decay on matrices, not on biases, norms, embeddings and relation terms.
 
-    The matrices that give the labels are AdamW's too, as is the custom with Muon.
+    The first and the last matrices are AdamW's too, as is the custom with Muon. Made orthogonal, the first would listen
+    as much to what hardly varies, which is mostly noise, as to what varies most.
     """
     named = dict(network.named_parameters())
     weights = [name for name, parameter in named.items() if parameter.ndim == 2 and name.endswith("weight")]
-    inner = [name for name in weights if not name.endswith("label.weight")]
+    inner = [name for name in weights if not name.endswith(OUTER)]
     groups = [
         {"params": [named[name] for name in weights if name not in inner], "weight_decay": settings.weight_decay},
         {"params": [named[name] for name in named if name not in weights], "weight_decay": 0.0},

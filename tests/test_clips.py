@@ -114,6 +114,15 @@ def test_masked_joints_are_zero_throughout_a_clip(rng):
     assert (made.cut(np.zeros(2, int), None).channels[..., :3] != 0).any(axis=(1, 3)).all(), "never at test"
 
 
+def test_each_sample_has_noise_of_its_own_deviation(rng):
+    still = np.repeat(walk(rng, 1), 30, axis=0)
+    settings = Clips(turn_degrees=0, tilt_degrees=0, scale=0, face_camera=False, jitter_metres=0.05)
+    cut = Sequences([Sequence("a", still)], KINECT_V2, settings).cut(np.zeros(200, int), np.random.default_rng(1))
+    deviation = (cut.joints - still[0, 0]).std(axis=(1, 2, 3))
+    assert deviation.min() < 0.005 and 0.045 < deviation.max() < 0.053
+    assert deviation.mean() == pytest.approx(0.025, abs=0.004)
+
+
 def test_both_actors_of_a_sample_are_turned_alike(rng):
     person = walk(rng)
     joints = np.concatenate([person, person + 1], axis=1)

@@ -45,15 +45,16 @@ def test_muon_moves_as_torchs_does() -> None:
 
 
 def test_each_weight_has_one_optimizer() -> None:
-    network = nn.ModuleDict({"inner": nn.Linear(4, 6), "label": nn.Linear(6, 3), "norm": nn.LayerNorm(6)})
+    embed = nn.Sequential(nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 4))
+    network = nn.ModuleDict({"embed": embed, "inner": nn.Linear(4, 6), "label": nn.Linear(6, 3), "norm": nn.LayerNorm(6)})
     muon, adamw = make_optimizers(network, Train(learning_rate=0.01, weight_decay=0.1))
     moved = [[parameter for group in each.param_groups for parameter in group["params"]] for each in (muon, adamw)]
-    assert [id(each) for each in moved[0]] == [id(network["inner"].weight)]
+    assert [id(each) for each in moved[0]] == [id(embed[2].weight), id(network["inner"].weight)]
     assert sorted(id(p) for part in moved for p in part) == sorted(id(p) for p in network.parameters())
     decayed = {
         id(p) for each in (muon, adamw) for group in each.param_groups if group["weight_decay"] for p in group["params"]
     }
-    assert decayed == {id(network["inner"].weight), id(network["label"].weight)}
+    assert decayed == {id(layer.weight) for layer in (embed[0], embed[2], network["inner"], network["label"])}
 
 
 @pytest.mark.parametrize("shape", [(8, 24), (24, 8)])

@@ -122,7 +122,9 @@ class Clips(Settings):
     masked_joints: float = Field(
         0.0, ge=0, lt=1, description="In training, the chance that a joint's channels are zero throughout a clip."
     )
-    jitter_metres: float = Field(0.0, ge=0, description="In training, normal noise on every joint, of a deviation of up to this.")
+    jitter_metres: float = Field(
+        0.0, ge=0, description="In training, normal noise on every joint, of a deviation of up to this."
+    )
 
 
 class Model(Settings):

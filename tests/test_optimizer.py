@@ -46,7 +46,9 @@ def test_muon_moves_as_torchs_does() -> None:
 
 def test_each_weight_has_one_optimizer() -> None:
     embed = nn.Sequential(nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 4))
-    network = nn.ModuleDict({"embed": embed, "inner": nn.Linear(4, 6), "label": nn.Linear(6, 3), "norm": nn.LayerNorm(6)})
+    network = nn.ModuleDict(
+        {"embed": embed, "inner": nn.Linear(4, 6), "label": nn.Linear(6, 3), "norm": nn.LayerNorm(6)}
+    )
     muon, adamw = make_optimizers(network, Train(learning_rate=0.01, weight_decay=0.1))
     moved = [[parameter for group in each.param_groups for parameter in group["params"]] for each in (muon, adamw)]
     assert [id(each) for each in moved[0]] == [id(embed[2].weight), id(network["inner"].weight)]

@@ -63,8 +63,8 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(network: nn.Module, settings: Train) -> tuple[torch.optim.Optimizer, ...]:
     """Weight decay on matrices, not on biases, norms, embeddings and relation terms.
 
-    The first and the last matrices are AdamW's too, as is the custom with Muon. Made orthogonal, the first would listen
-    as much to what hardly varies, which is mostly noise, as to what varies most.
+    The first and the last matrices are AdamW's too, as is the custom with Muon. With orthogonal steps for the first,
+    noise in the joints costs more (docs/results.md).
     """
     named = dict(network.named_parameters())
     weights = [name for name, parameter in named.items() if parameter.ndim == 2 and name.endswith("weight")]

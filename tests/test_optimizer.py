@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from danet.config import Train
+from danet.config import Model, Train
+from danet.model.danet import DANet
 from danet.optimizer import Muon, make_optimizers, orthogonal
+from danet.skeleton import KINECT_V2
 
 SHAPES = (8, 24), (24, 8), (16, 16), (8, 24)
 
@@ -45,18 +47,20 @@ def test_muon_moves_as_torchs_does() -> None:
 
 
 def test_each_weight_has_one_optimizer() -> None:
-    embed = nn.Sequential(nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 4))
-    network = nn.ModuleDict(
-        {"embed": embed, "inner": nn.Linear(4, 6), "label": nn.Linear(6, 3), "norm": nn.LayerNorm(6)}
+    streams = ("joint", "bone")
+    settings = Model(width=8, heads=2, encoders=(("joint",), ("bone",)))
+    network = DANet(settings=settings, layout=KINECT_V2, frames=8, streams=streams, actions=3)
+    optimizers = make_optimizers(network, Train(learning_rate=0.01, weight_decay=0.1))
+    groups = [group for each in optimizers for group in each.param_groups]
+    moved, decayed, by_muon = (
+        [id(parameter) for group in chosen for parameter in group["params"]]
+        for chosen in (groups, [group for group in groups if group["weight_decay"]], optimizers[0].param_groups)
     )
-    muon, adamw = make_optimizers(network, Train(learning_rate=0.01, weight_decay=0.1))
-    moved = [[parameter for group in each.param_groups for parameter in group["params"]] for each in (muon, adamw)]
-    assert [id(each) for each in moved[0]] == [id(embed[2].weight), id(network["inner"].weight)]
-    assert sorted(id(p) for part in moved for p in part) == sorted(id(p) for p in network.parameters())
-    decayed = {
-        id(p) for each in (muon, adamw) for group in each.param_groups if group["weight_decay"] for p in group["params"]
-    }
-    assert decayed == {id(layer.weight) for layer in (embed[0], embed[2], network["inner"], network["label"])}
+    matrices = {id(layer.weight) for layer in network.modules() if isinstance(layer, nn.Linear)}
+    outer = {id(layer.weight) for encoder in network.encoders for layer in (encoder.embed[0], encoder.label)}
+    assert sorted(moved) == sorted(id(parameter) for parameter in network.parameters())
+    assert set(decayed) == matrices
+    assert set(by_muon) == matrices - outer
 
 
 @pytest.mark.parametrize("shape", [(8, 24), (24, 8)])

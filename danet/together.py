@@ -3,9 +3,10 @@
 Gradients are added over NCCL between GPUs, over Gloo between processors.
 """
 
-import multiprocessing
+import multiprocessing.connection
 import tempfile
 from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, distributed
 
 from danet.errors import UserError
+
+GRACE_SECONDS = 5  # for a process to end, once an exchange with it has failed
 
 
 def place() -> tuple[int, int]:
@@ -42,8 +45,8 @@ def as_the_first(tensor: Tensor) -> Tensor:
 def together(processes: int, function: Callable[..., None], **arguments: Any) -> None:
     """Calls the function in that many processes, of which this is the first; its arguments must be picklable.
 
-    Errors: those of the function in this process, torch's when an exchange with a process that was lost fails;
-    UserError when another process ends badly and this one well.
+    Errors: UserError when another process ends badly, which fails the next exchange with it; else those of the function
+    in this process.
     """
     if processes == 1:
         function(**arguments)
@@ -61,13 +64,24 @@ def together(processes: int, function: Callable[..., None], **arguments: Any) ->
             _join(0, processes, meeting, function, arguments)
             for helper in helpers:
                 helper.join()
+        except RuntimeError as error:  # which is what torch raises when an exchange fails
+            multiprocessing.connection.wait([helper.sentinel for helper in helpers], GRACE_SECONDS)
+            _refuse_lost(helpers, error)
+            raise
         finally:
             for helper in helpers:
                 helper.terminate()
                 helper.join()
-    if any(helper.exitcode for helper in helpers):
-        codes = ", ".join(str(helper.exitcode) for helper in helpers)
-        raise UserError(f"wanted {processes} processes to end well, found exit codes {codes}")
+    _refuse_lost(helpers)
+
+
+def _refuse_lost(helpers: Sequence[BaseProcess], cause: Exception | None = None) -> None:
+    """Errors: UserError, with its cause, when one of the helpers has ended badly."""
+    lost = [f"process {rank} ended with {helper.exitcode}" for rank, helper in enumerate(helpers, 1) if helper.exitcode]
+    if lost:
+        wanted = f"wanted {len(helpers) + 1} processes to end well"
+        hint = "what a process says of itself stands above; -9: killed, mostly for want of memory"
+        raise UserError(f"{wanted}, found: {', '.join(lost)} ({hint})") from cause
 
 
 def _join(rank: int, processes: int, meeting: Path, function: Callable[..., None], arguments: dict) -> None:

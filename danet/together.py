@@ -3,7 +3,7 @@
 Gradients are added over NCCL between GPUs, over Gloo between processors.
 """
 
-import multiprocessing.connection
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
@@ -65,7 +65,8 @@ def together(processes: int, function: Callable[..., None], **arguments: Any) ->
             for helper in helpers:
                 helper.join()
         except RuntimeError as error:  # which is what torch raises when an exchange fails
-            multiprocessing.connection.wait([helper.sentinel for helper in helpers], GRACE_SECONDS)
+            for helper in helpers:
+                helper.join(GRACE_SECONDS / len(helpers))
             _refuse_lost(helpers, error)
             raise
         finally:

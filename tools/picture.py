@@ -50,9 +50,9 @@ def _stick_figure(axis, joints: np.ndarray, shift: float) -> None:
     parts = list(KINECT_V2.parts)
     for joint, parent in KINECT_V2.bones:
         colour = COLOURS[parts[KINECT_V2.part_of[joint]]]
-        # x grows to the sensor's left: drawn as the picture shows it, to the left
+        # x grows to the right of the sensor's own images, which are mirrored: what is drawn is what they show
         axis.plot(
-            shift - joints[[joint, parent], 0], joints[[joint, parent], 1], color=colour, lw=2, solid_capstyle="round"
+            shift + joints[[joint, parent], 0], joints[[joint, parent], 1], color=colour, lw=2, solid_capstyle="round"
         )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from danet.datasets.catalogue import find_dataset
 from danet.errors import UserError
 from danet.files import read_json, write_json, written_whole
-from danet.scores import top_k
+from danet.scores import apart_from_copies, top_k
 
 
 def combine(folds: dict[str, Path], scores: Path, metrics: Path) -> None:
@@ -63,6 +63,7 @@ def fuse(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> None:
         "method": name,
         "top1": top_k(mean, labels, 1),
         "top5": top_k(mean, labels, 5),
+        **apart_from_copies(fused["prediction"].to_numpy() == labels, fused["copy"].to_numpy()),
         "samples": len(labels),
         "parameters": sum(result["parameters"] for result in results),
         "seconds": sum(result["seconds"] for result in results),

@@ -27,7 +27,7 @@ from danet.model.weights import load_model, read_tensors
 from danet.network import Network, fused_scores
 from danet.prepare.split import copies_of_training
 from danet.recording import Sequence
-from danet.scores import EVALUATION_BATCH, TorchNetwork, scores_of, top_k
+from danet.scores import EVALUATION_BATCH, TorchNetwork, apart_from_copies, scores_of, top_k
 from danet.skeleton import find_layout
 from danet.store import open_records
 from danet.stress import STRESSES, swap_people
@@ -182,10 +182,12 @@ def evaluate(
     sequences, _, _ = load_sequences(centred, names, clips, segments)
     labels = np.array([dataset.sample(name).action for name in sequences.names])
     chances = scores_of(model.to(device), sequences, np.arange(len(sequences)), device)
+    copy = np.array([name in copies for name in sequences.names])
     table = pa.table(
         {
             "name": sequences.names,
             "segment": np.arange(len(sequences)) % segments,
+            "copy": copy,
             "label": labels,
             "prediction": chances.argmax(axis=1),
             "scores": pa.array(list(chances), pa.list_(pa.float32())),
@@ -195,7 +197,6 @@ def evaluate(
         pq.write_table(table, partial)
     trained = read_json(run)
     right = chances.argmax(axis=1) == labels
-    new = np.array([name not in copies for name in sequences.names])
     result = {
         **{key: about[key] for key in ("dataset", "protocol", "method", "seed", "simulated")},
         "top1": top_k(chances, labels, 1),
@@ -204,8 +205,7 @@ def evaluate(
         "epochs": epoch_accuracies(model, epochs, sequences, labels, trained["epoch"], device) if epochs else None,
         "calibration": calibration(chances, labels),
         "segments": right.reshape(-1, segments).mean(axis=0).tolist(),
-        "copies_of_training": int((~new).sum()),
-        "top1_without_copies": float(right[new].mean()) if new.any() else None,
+        **apart_from_copies(right, copy),
         "fused_views": fused_views(TorchNetwork(model, about, device), sequences, chances, dataset)
         if segments == 1
         else None,

@@ -54,6 +54,16 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
+def apart_from_copies(right: np.ndarray, copy: np.ndarray) -> dict:
+    """How many of the B test samples show what a training sample shows, and the share that is right of the others, None
+    where there are no others.
+
+    right (B,) and copy (B,) bool.
+    """
+    share = float(right[~copy].mean()) if not copy.all() else None
+    return {"copies_of_training": int(copy.sum()), "top1_without_copies": share}
+
+
 def unknown_below(scores: np.ndarray, labels: np.ndarray) -> float | None:
     """The highest score that all but UNKNOWN_SHARE of the rightly labelled samples reach; None where none is right.
 

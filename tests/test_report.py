@@ -56,6 +56,7 @@ def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validati
     scores = {
         "name": names,
         "segment": 0,
+        "copy": False,
         "label": LABELS,
         "prediction": PREDICTIONS[seed],
         "scores": [[0.5, 0.25, 0.25]] * 8,
@@ -176,11 +177,13 @@ def test_accuracy_against_turn_is_the_mean_over_seeds(report):
     assert "Turned per epoch" not in (report / "index.html").read_text(encoding="utf-8")
 
 
-def test_an_ablation_is_compared_seed_by_seed(tmp_path):
+@pytest.mark.parametrize("copies", [0, 3])
+def test_an_ablation_is_compared_seed_by_seed(tmp_path, copies):
     shares = {"complete": [0.8, 0.9], "without_parts": [0.7, 0.85], "four_streams": [0.9, 0.9]}
     for method, of_seeds in shares.items():
         for seed, top1 in enumerate(of_seeds):
-            folder = make_run(tmp_path / method, seed=seed, method=method, top1=top1, epoch=None)
+            apart = {"copies_of_training": copies, "top1_without_copies": top1 / 2 if copies else top1}
+            folder = make_run(tmp_path / method, seed=seed, method=method, top1=top1, epoch=None, **apart)
             for unread in ("run.json", "scores.parquet", "history.jsonl"):
                 (folder / unread).unlink()
     folders = [tmp_path / method / f"demo/cross_view/danet/seed{seed}" for method in shares for seed in (0, 1)]
@@ -191,8 +194,11 @@ def test_an_ablation_is_compared_seed_by_seed(tmp_path):
     assert table["difference_points"].tolist() == pytest.approx([0, -7.5, 5])
     deviations = [statistics.stdev(difference) for difference in ([0, 0], [-10, -5], [10, 0])]
     assert table["difference_deviation_points"].tolist() == pytest.approx(deviations)
+    without_copies = np.array([0, -7.5, 5]) / (2 if copies else 1)
+    assert table["difference_without_copies_points"].tolist() == pytest.approx(without_copies)
     page = (tmp_path / "report/index.html").read_text()
     assert "without parts" in page
+    assert ("Without copies of training samples" in page) == bool(copies)
     assert table["simulated"].all()
 
 

@@ -106,6 +106,7 @@ def test_fused_scores_are_the_mean_by_name(checkout):
     *parts, metrics = (read_json(folder / method / "seed0/metrics.json") for method in methods)
     assert metrics["top1"] == pytest.approx((mean.argmax(axis=1) == joint["label"]).mean())
     assert metrics["parameters"] == sum(part["parameters"] for part in parts)
+    assert (metrics["copies_of_training"], metrics["top1_without_copies"]) == (0, metrics["top1"])
     table = pd.read_csv(checkout.folder / "results/report/tables/ablation.csv")
     assert table["method"].tolist() == ["complete", "joint", "bone", "both"]
 

@@ -71,6 +71,10 @@ EPOCHS = (
     Column("best_on_test_epoch_mean", "Its epoch", "plain"),
     Column("seeds", "n (seeds)", "integer"),
 )
+WITHOUT_COPIES = (
+    Column("top1_without_copies_mean_percent", "Without copies of training samples", "percent"),
+    Column("difference_without_copies_points", "Minus the complete one", "points"),
+)
 ABLATION = (
     DATASET,
     PROTOCOL,
@@ -232,7 +236,8 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
     if not len(frame):
         return None
     whole = frame.assign(complete=frame["method"] == COMPLETE)
-    return show(files, "ablation", whole, ABLATION, caption="Ablation", mark="complete")
+    columns = (*ABLATION, *WITHOUT_COPIES) if any(run.copies_of_training for run in runs) else ABLATION
+    return show(files, "ablation", whole, columns, caption="Ablation", mark="complete")
 
 
 def cost_section(costs: Sequence[Cost], files: Files) -> Table | None:

@@ -195,16 +195,20 @@ def epochs(groups: Sequence[Group]) -> pd.DataFrame:
 def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:
     """One row per protocol and variant, in the order given: mean and deviation over seeds, and what is lost or won.
 
-    `difference_points` is the mean over seeds of the variant minus the complete network of the same seed.
+    `difference_points` is the mean over seeds of the variant minus the complete network of the same seed; the same on
+    the test samples that are no copies of training samples, which a network may know by heart.
     """
     if not runs:
         return pd.DataFrame()
-    fields = ("dataset", "protocol", "method", "seed", "top1", "samples", "parameters", "seconds", "simulated")
-    table = pd.DataFrame([{field: getattr(run, field) for field in fields} for run in runs])
-    table["top1"] *= 100
+    fields = ("dataset", "protocol", "method", "seed", "samples", "parameters", "seconds", "simulated")
+    shares = {"top1": "difference", "top1_without_copies": "difference_without_copies"}
+    table = pd.DataFrame([{field: getattr(run, field) for field in (*fields, *shares)} for run in runs])
     task = ["dataset", "protocol", "seed"]
-    complete = table[table["method"] == COMPLETE].set_index(task)["top1"]
-    table["difference"] = table["top1"] - complete.reindex(pd.MultiIndex.from_frame(table[task])).to_numpy()
+    complete = table[table["method"] == COMPLETE].set_index(task)
+    for share, difference in shares.items():
+        table[share] = 100 * table[share].astype(float)
+        own = complete[share].reindex(pd.MultiIndex.from_frame(table[task])).to_numpy(float)
+        table[difference] = table[share] - 100 * own
     by_variant = table.groupby(["dataset", "protocol", "method"], sort=False)
     return pd.DataFrame(
         {
@@ -214,6 +218,8 @@ def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame
             "top1_deviation_percent": by_variant["top1"].std(ddof=1),
             "difference_points": by_variant["difference"].mean(),
             "difference_deviation_points": by_variant["difference"].std(ddof=1),
+            "top1_without_copies_mean_percent": by_variant["top1_without_copies"].mean(),
+            "difference_without_copies_points": by_variant["difference_without_copies"].mean(),
             "seeds": by_variant.size(),
             "samples": by_variant["samples"].first(),
             "parameters": by_variant["parameters"].first(),

@@ -198,7 +198,7 @@ def test_an_ablation_is_compared_seed_by_seed(tmp_path, copies):
     assert table["difference_without_copies_points"].tolist() == pytest.approx(without_copies)
     page = (tmp_path / "report/index.html").read_text()
     assert "without parts" in page
-    assert ("Without copies of training samples" in page) == bool(copies)
+    assert ("Without copies" in page) == bool(copies)
     assert table["simulated"].all()
 
 

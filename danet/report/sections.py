@@ -71,16 +71,18 @@ EPOCHS = (
     Column("best_on_test_epoch_mean", "Its epoch", "plain"),
     Column("seeds", "n (seeds)", "integer"),
 )
-WITHOUT_COPIES = (
-    Column("top1_without_copies_mean_percent", "Without copies of training samples", "percent"),
-    Column("difference_without_copies_points", "Minus the complete one", "points"),
-)
 ABLATION = (
     DATASET,
     PROTOCOL,
     Column("variant", "Network"),
     TOP1,
     Column("difference_points", "Minus the complete one", "points"),
+)
+ABLATION_WITHOUT_COPIES = (
+    Column("top1_without_copies_mean_percent", "Without copies", "percent"),
+    Column("difference_without_copies_points", "Minus the complete one", "points"),
+)
+ABLATION_RUNS = (
     Column("seeds", "n (seeds)", "integer"),
     SAMPLES,
     Column("parameters", "Parameters", "integer"),
@@ -236,8 +238,12 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
     if not len(frame):
         return None
     whole = frame.assign(complete=frame["method"] == COMPLETE)
-    columns = (*ABLATION, *WITHOUT_COPIES) if any(run.copies_of_training for run in runs) else ABLATION
-    return show(files, "ablation", whole, columns, caption="Ablation", mark="complete")
+    columns: tuple[Column, ...] = (*ABLATION, *ABLATION_RUNS)
+    note = ""
+    if any(run.copies_of_training for run in runs):
+        columns = (*ABLATION, *ABLATION_WITHOUT_COPIES, *ABLATION_RUNS)
+        note = "Copies, test samples that show what a training sample shows, tell how well that is known by heart."
+    return show(files, "ablation", whole, columns, caption="Ablation", mark="complete", note=note)
 
 
 def cost_section(costs: Sequence[Cost], files: Files) -> Table | None:

@@ -194,8 +194,10 @@ def test_an_ablation_is_compared_seed_by_seed(tmp_path, copies):
     assert table["difference_points"].tolist() == pytest.approx([0, -7.5, 5])
     deviations = [statistics.stdev(difference) for difference in ([0, 0], [-10, -5], [10, 0])]
     assert table["difference_deviation_points"].tolist() == pytest.approx(deviations)
-    without_copies = np.array([0, -7.5, 5]) / (2 if copies else 1)
-    assert table["difference_without_copies_points"].tolist() == pytest.approx(without_copies)
+    half = 2 if copies else 1
+    assert table["difference_without_copies_points"].tolist() == pytest.approx(np.array([0, -7.5, 5]) / half)
+    apart = table["difference_without_copies_deviation_points"]
+    assert apart.tolist() == pytest.approx(np.array(deviations) / half)
     page = (tmp_path / "report/index.html").read_text()
     assert "without parts" in page
     assert ("Without copies" in page) == bool(copies)

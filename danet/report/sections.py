@@ -6,7 +6,6 @@ Each function also adds the files that lie beside the page (path below its folde
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,26 @@ from danet.config import COMPLETE
 from danet.datasets.catalogue import known_datasets
 from danet.report import attention, dropped, figures, tables
 from danet.report.collect import Cost, Group, Metrics, Preparation, Run
+from danet.report.columns import (
+    ABLATION,
+    ABLATION_RUNS,
+    ABLATION_WITHOUT_COPIES,
+    ACCURACY,
+    AGREEMENT,
+    AUDIT,
+    COMPARED,
+    CONFUSED,
+    COST,
+    EPOCHS,
+    FUSED_VIEWS,
+    PER_ACTION,
+    ROBUSTNESS,
+    RUNS,
+    SAMPLES,
+    SET_ASIDE,
+    TOP1_BAR,
+    UNEXPECTED,
+)
 from danet.report.drawing import inlined, width_pixels
 from danet.report.present import Column, Table, as_markdown, present
 
@@ -24,157 +43,6 @@ Files = dict[str, str]
 CAPTIONS = {"real": "Real recordings", "simulated": "SIMULATED recordings - not a result about people"}
 MOST_SET_ASIDE = 200
 MOST_PAIRS = 25
-DATASET = Column("title", "Data set")
-PROTOCOL = Column("protocol", "Protocol", "code")
-INTERVAL = ("top1_low_percent", "top1_high_percent")
-TOP1 = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent")
-TOP1_BAR = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent", bar=True)
-SAMPLES = Column("samples", "Samples", "integer")
-ACCURACY = (
-    DATASET,
-    PROTOCOL,
-    replace(TOP1, interval=INTERVAL),
-    Column("top5_mean_percent", "Top-5 %", "percent", deviation="top5_deviation_percent"),
-    Column("seeds", "n (seeds)", "integer"),
-    SAMPLES,
-    Column("parameters", "Parameters", "integer"),
-    Column("seconds_mean", "Training time", "seconds"),
-    Column("validation_top1_mean_percent", "Validation top-1 %", "percent"),
-    Column("calibration_error_points", "Calibration error", "percent"),
-    Column("epoch_chosen_by", "Epoch chosen by"),
-)
-COMPARED = (
-    Column("method", "Method"),
-    Column("year", "Year", "number"),
-    Column("models_fused", "Models", "integer"),
-    Column("top1_percent", "Top-1 %", "percent", deviation="top1_deviation_percent"),
-    Column("difference_points", "DANet minus it", "points"),
-    Column("parameters_millions", "Parameters, millions", "decimal"),
-    Column("gflops", "GFLOPs", "decimal"),
-    Column("read_in", "Read in"),
-)
-FUSED_VIEWS = (
-    DATASET,
-    PROTOCOL,
-    Column("performances", "Performances", "integer"),
-    Column("recordings", "Recordings", "integer"),
-    Column("fused_mean_percent", "Top-1 %, views fused", "percent", deviation="fused_deviation_percent"),
-    Column("alone_mean_percent", "Top-1 %, each alone", "percent", deviation="alone_deviation_percent"),
-    Column("seeds", "n (seeds)", "integer"),
-)
-EPOCHS = (
-    DATASET,
-    PROTOCOL,
-    Column("last_mean_percent", "Last epoch, top-1 %", "percent", deviation="last_deviation_percent"),
-    Column("chosen_mean_percent", "Chosen by validation", "percent", deviation="chosen_deviation_percent"),
-    Column("best_on_test_mean_percent", "Best on test: NOT a result", "percent", "best_on_test_deviation_percent"),
-    Column("best_on_test_epoch_mean", "Its epoch", "plain"),
-    Column("seeds", "n (seeds)", "integer"),
-)
-ABLATION = (
-    DATASET,
-    PROTOCOL,
-    Column("variant", "Network"),
-    TOP1,
-    Column("difference_points", "Minus the complete one", "points"),
-)
-ABLATION_WITHOUT_COPIES = (
-    Column("top1_without_copies_mean_percent", "Without copies", "percent"),
-    Column("difference_without_copies_points", "Minus the complete one", "points"),
-)
-ABLATION_RUNS = (
-    Column("seeds", "n (seeds)", "integer"),
-    SAMPLES,
-    Column("parameters", "Parameters", "integer"),
-    Column("seconds_mean", "Training time", "seconds"),
-)
-COST = (
-    DATASET,
-    Column("clip", "A clip"),
-    Column("parameters", "Parameters", "integer"),
-    Column("inference_mmacs", "Million multiply-adds a clip", "decimal"),
-    Column("trains_a_second", "Trains, clips/s", "integer"),
-    Column("infers_a_second", "Infers, clips/s", "integer"),
-    Column("latency_median_ms", "Latency, ms", "decimal"),
-    Column("latency_p95_ms", "95 % below, ms", "decimal"),
-    Column("share_of_peak_percent", "% of the peak", "percent"),
-    Column("training_mib", "Memory, MiB", "integer"),
-    Column("measured_on", "Measured on"),
-)
-AGREEMENT = (
-    Column("map", "Attention map"),
-    Column("pairs", "Pairs of views", "integer"),
-    Column("correlation", "Correlation, same performance", "decimal"),
-    Column("correlation_deviation", "± over seeds", "decimal"),
-    Column("other_actions", "Different actions", "decimal"),
-    Column("seeds", "n (seeds)", "integer"),
-)
-ROBUSTNESS = (
-    Column("what", "Made worse by"),
-    Column("level", "By", "plain"),
-    Column("unit", "Unit"),
-    SAMPLES,
-    TOP1_BAR,
-    Column("difference_points", "Minus unchanged", "points"),
-)
-PER_ACTION = (
-    Column("action", "Action"),
-    SAMPLES,
-    replace(TOP1_BAR, interval=INTERVAL),
-    Column("most_taken_for", "Mostly taken for"),
-    Column("taken_for_percent", "% of its samples", "percent"),
-)
-CONFUSED = (
-    Column("action", "Action"),
-    Column("predicted_action", "Taken for"),
-    Column("count", "Times", "integer"),
-    Column("share_percent", "% of its samples", "percent", bar=True),
-)
-RUNS = (
-    DATASET,
-    PROTOCOL,
-    Column("seed", "Seed", "number"),
-    Column("top1_percent", "Top-1 %", "percent"),
-    Column("top5_percent", "Top-5 %", "percent"),
-    Column("epoch", "Epoch", "number"),
-    Column("validation_top1_percent", "Validation top-1 %", "percent"),
-    Column("train_samples", "Train", "integer"),
-    Column("validation_samples", "Validation", "integer"),
-    Column("test_samples", "Test", "integer"),
-    Column("seconds", "Training time", "seconds"),
-    Column("device", "Device"),
-)
-SET_ASIDE = (
-    Column("name", "Sample", "code"),
-    Column("reason", "Reason"),
-    Column("place", "Place"),
-    Column("wanted", "Wanted"),
-    Column("found", "Found"),
-)
-AUDIT = (
-    Column("action_name", "Action"),
-    Column("people", "People", "integer"),
-    Column("samples", "Samples", "integer"),
-    Column("frames", "Frames", "integer"),
-    Column("lost_frames", "Lost frames", "integer"),
-    Column("ids", "Bodies seen", "integer"),
-    Column("kept", "Kept", "integer"),
-    Column("dropped_short", "Too short", "integer"),
-    Column("dropped_noisy", "Too noisy", "integer"),
-    Column("dropped_overlap", "No room", "integer"),
-    Column("gaps", "Gap frames", "integer"),
-    Column("retimed", "Retimed by reference", "integer"),
-    Column("nobody", "Nobody left", "integer"),
-    Column("unexpected_second", "One person, two kept", "integer"),
-    Column("missing_second", "Two people, fewer kept", "integer"),
-)
-UNEXPECTED = (
-    Column("name", "Sample", "code"),
-    Column("action_name", "Action"),
-    Column("people", "People", "integer"),
-    Column("ids", "Bodies seen", "integer"),
-    Column("actors", "Actors kept", "integer"),
-)
 
 
 def keep(files: Files, name: str, frame: pd.DataFrame) -> str:

@@ -20,15 +20,17 @@ _claims: list[tuple[int, IO]] = []  # the GPU that this process has claimed, and
 
 
 def pick_device(threads: int | None = None, index: int | None = None) -> torch.device:
-    """The device, with that many CPU threads; of several GPUs the one of that index, or else one that is free."""
+    """The device, with that many CPU threads; of several GPUs the one of that index, or else one that is free.
+
+    Where there are fewer GPUs, the index counts on from the first.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
     keep_freed_memory()
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    if index is None:
-        index = claim(torch.cuda.device_count(), Path(tempfile.gettempdir()))
-    return torch.device("cuda", index)
+    count = torch.cuda.device_count()
+    return torch.device("cuda", claim(count, Path(tempfile.gettempdir())) if index is None else index % count)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:

@@ -1,6 +1,7 @@
 """Several processes that train one network: each takes its share of every step, and what they find is added up.
 
-Gradients are added over NCCL between GPUs, over Gloo between processors.
+Gradients are added over NCCL between GPUs that each process has for itself, over Gloo between processors and between
+processes that share a GPU.
 """
 
 import multiprocessing
@@ -86,7 +87,7 @@ def _refuse_lost(helpers: Sequence[BaseProcess], cause: Exception | None = None)
 
 
 def _join(rank: int, processes: int, meeting: Path, function: Callable[..., None], arguments: dict) -> None:
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.device_count() >= processes else "gloo"
     distributed.init_process_group(backend, init_method=meeting.as_uri(), rank=rank, world_size=processes)
     try:
         function(**arguments)

@@ -51,7 +51,7 @@ def test_the_surer_a_window_the_more_it_counts(trained):
     each = []
     for window in windows(predictor.clips):
         batch = as_tensors(made.cut(np.array([0]), None, window), predictor.network.device)
-        each.append(predictor.network.model(*batch).logits.softmax(dim=1).detach().numpy()[0])
+        each.append(predictor.network.model(*batch).logits.softmax(dim=1).detach().cpu().numpy()[0])
     assert np.ptp(each, axis=0).max() > 1e-5
     wanted = np.average(each, axis=0, weights=np.max(each, axis=1) ** 4)
     np.testing.assert_allclose(predictor.scores(file), wanted, atol=1e-6)

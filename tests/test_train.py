@@ -305,11 +305,11 @@ def test_partners_teach_and_are_not_taught():
     """And what they teach are the three terms that the settings weigh: without those, they change nothing."""
     trial = make_trial(check(Run, SETTINGS, "test"), NW_UCLA, threads=1)
     step = trial.step(4)
-    labels, cpu = trial.material.labels[step.samples], torch.device("cpu")
+    labels = trial.material.labels[step.samples]
     weighed = {"crossed": 0.0, "map_agreement": 0.0, "feature_agreement": 0.0}
 
     def loss(step, **changed):
-        return step_loss(trial.state, step, labels, TrainSettings(**weighed | changed), cpu)[0]
+        return step_loss(trial.state, step, labels, TrainSettings(**weighed | changed), trial.device)[0]
 
     for term in weighed:
         assert not torch.equal(loss(step, **{term: 1.0}), loss(step)), term
@@ -323,14 +323,15 @@ def test_an_encoder_learns_as_if_it_were_alone():
     """The loss of several is the mean of what each would have by itself, and so is what it teaches them."""
     streams = {"clips": {"frames": 8, "streams": ["joint", "bone"], "mirror": 0}}
     model = SETTINGS["model"] | {"dropout": 0.0}
-    labels, cpu, weights = torch.tensor([0, 1, 2, 3]), torch.device("cpu"), TrainSettings(map_agreement=0)
+    weights = TrainSettings(map_agreement=0)
 
     def learnt(encoders, state=None):
         trial = make_trial(check(Run, streams | {"model": model | {"encoders": encoders}}, "test"), NW_UCLA, threads=1)
         if state:
             for network in (trial.state.model, trial.state.mean):
                 network.encoders[0].load_state_dict(state)
-        loss, _ = step_loss(trial.state, trial.step(4), labels, weights, cpu)
+        labels = torch.tensor([0, 1, 2, 3], device=trial.device)
+        loss, _ = step_loss(trial.state, trial.step(4), labels, weights, trial.device)
         loss.backward()
         return loss.detach(), trial.state.model.encoders
 

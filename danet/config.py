@@ -193,7 +193,11 @@ class Train(Settings):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
     clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
     crossed: float = Field(0.5, ge=0, description="Weight of labelling each clip in the light of its partner.")
-    map_agreement: float = Field(0.1, ge=0, description="Weight of the agreement of the two views' attention maps.")
+    map_agreement: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the agreement of the two views' attention maps: nothing comes of it.",
+    )
     feature_agreement: float = Field(1.0, ge=0, description="Weight of the agreement of the two views' features.")
     keep_epochs: bool = Field(
         False, description="Keep the weights of every epoch, so that the report can tell what each would have scored."

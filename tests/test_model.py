@@ -1,13 +1,16 @@
 """Attention and the network: what must hold whatever the weights are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from danet.clips import Sequences
-from danet.config import Clips, Model
+from danet.config import Clips, Model, Train
 from danet.errors import UserError
 from danet.model.attention import pair_geometry, token_relations
+from danet.model.losses import agreement
 from danet.model.weights import build_model, load_model, save_weights
 from danet.recording import Sequence
 from danet.scores import as_tensors
@@ -127,6 +130,22 @@ def test_an_encoder_sees_its_streams_alone_and_all_of_them_label_together(rng, n
         other[..., 3 * stream : 3 * stream + 3] += 1
         votes = network(other, *rest).votes
         assert {place for place in (0, 1) if not torch.equal(votes[:, place], plain.votes[:, place])} == changed
+
+
+@pytest.mark.parametrize("network", [APART], indirect=True)
+def test_maps_agree_by_where_they_look_not_by_how_flat_they_are(rng, network):
+    """The loss is 0 for the same map, however faint, 2 for the opposite one; the mean over samples and encoders."""
+    found = network(*batch(rng))
+    level, apart = 1 / found.joint_maps.shape[2], torch.tensor([[1.0, 1], [1, 1], [-1, 1], [-1, -1]])[..., None]
+
+    def loss(maps):
+        other = replace(found, joint_maps=maps, features=-found.features)
+        return agreement(found, other, Train(map_agreement=1, feature_agreement=0)).item()
+
+    assert loss(found.joint_maps) == pytest.approx(0, abs=1e-4)
+    assert loss(level + 0.1 * (found.joint_maps - level)) == pytest.approx(0, abs=1e-4)
+    assert loss(level - 0.1 * (found.joint_maps - level)) == pytest.approx(2, abs=1e-4)
+    assert loss(level + apart * (found.joint_maps - level)) == pytest.approx(2 * 3 / 8, abs=1e-4)
 
 
 def test_geometry_does_not_change_when_the_skeleton_is_turned(rng):

@@ -323,7 +323,7 @@ def test_an_encoder_learns_as_if_it_were_alone():
     """The loss of several is the mean of what each would have by itself, and so is what it teaches them."""
     streams = {"clips": {"frames": 8, "streams": ["joint", "bone"], "mirror": 0}}
     model = SETTINGS["model"] | {"dropout": 0.0}
-    weights = TrainSettings(map_agreement=0)
+    weights = TrainSettings(map_agreement=0.5)
 
     def learnt(encoders, state=None):
         trial = make_trial(check(Run, streams | {"model": model | {"encoders": encoders}}, "test"), NW_UCLA, threads=1)

@@ -24,18 +24,23 @@ class Output:
     """What the network says of B samples, or what each of its E encoders does.
 
     `logits` (B, actions): the mean over the encoders of the logarithm of the probabilities that `votes` (B, E, actions)
-    stand for, so that their softmax is the geometric mean of those; `features` (B, E, 4 D); `joint_map` (B, L) and
+    stand for, so that their softmax is the geometric mean of those; `features` (B, E, 4 D); `joint_maps` (B, E, L) and
     `moment_map` (B, T): the share of the cross-attention that each token and each moment (some frames, see `stride`)
     receives, each row summing to 1; `pair_map` (B, L, L): how much each token attends to each, rows summing to 1, None
-    without cross-attention. Maps are the mean over the encoders.
+    without cross-attention. `joint_map`, `moment_map` and `pair_map` are the mean over the encoders.
     """
 
     logits: Tensor
     votes: Tensor
     features: Tensor
-    joint_map: Tensor
+    joint_maps: Tensor
     moment_map: Tensor
     pair_map: Tensor | None
+
+    @property
+    def joint_map(self) -> Tensor:
+        """(B, L), rows summing to 1."""
+        return self.joint_maps.mean(dim=1)
 
 
 class Reading(NamedTuple):
@@ -216,7 +221,7 @@ class DANet(nn.Module):
             logits=votes.log_softmax(dim=2).mean(dim=1),
             votes=votes,
             features=torch.stack([each.features for each in readings], dim=1),
-            joint_map=torch.stack([each.joint_map for each in readings]).mean(dim=0),
+            joint_maps=torch.stack([each.joint_map for each in readings], dim=1),
             moment_map=torch.stack([each.moment_map for each in readings]).mean(dim=0),
             pair_map=torch.stack(pair_maps).mean(dim=0) if pair_maps else None,
         )

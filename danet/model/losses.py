@@ -1,6 +1,5 @@
 """What is learnt: the labels, and that two views of one performance agree."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,13 +18,15 @@ def label_loss(output: Output, labels: Tensor, settings: Train) -> Tensor:
 
 
 def agreement(own: Output, other: Output, settings: Train) -> Tensor:
-    """How far two views of each performance disagree: in which joints they attend to, and in their features.
+    """How far two views of each performance disagree, as each encoder sees them: in which joints they attend to, and in
+    their features.
 
-    Attention maps are compared by the Jensen-Shannon divergence, features by the cosine. Only the joints' maps are
-    compared, since the recordings of a performance need not be synchronous.
+    Attention maps are compared by their correlation, features by their cosine: neither grows smaller when what it
+    compares gets fainter. Only the joints' maps are compared, since the recordings of a performance need not be
+    synchronous.
     """
-    maps = own.joint_map.float(), other.joint_map.float()
-    middle = ((maps[0] + maps[1]) / 2).log()
-    divergence = torch.stack([F.kl_div(middle, one, reduction="batchmean") for one in maps]).mean()
-    distance = 1 - F.cosine_similarity(own.features, other.features, dim=2).mean()
-    return settings.map_agreement * divergence + settings.feature_agreement * distance
+    maps = [each.joint_maps.float() - 1 / each.joint_maps.shape[2] for each in (own, other)]  # of which the mean is 0
+    of_maps, of_features = (
+        1 - F.cosine_similarity(one, two, dim=2).mean() for one, two in (maps, (own.features, other.features))
+    )
+    return settings.map_agreement * of_maps + settings.feature_agreement * of_features

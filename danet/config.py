@@ -194,9 +194,7 @@ class Train(Settings):
     clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
     crossed: float = Field(0.5, ge=0, description="Weight of labelling each clip in the light of its partner.")
     map_agreement: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the agreement of the two views' attention maps: nothing comes of it.",
+        0.0, ge=0, description="Weight of the agreement of the two views' attention maps, found to help nothing."
     )
     feature_agreement: float = Field(1.0, ge=0, description="Weight of the agreement of the two views' features.")
     keep_epochs: bool = Field(

@@ -148,7 +148,7 @@ AUDIT = (
     Column("dropped_noisy", "Too noisy", "integer"),
     Column("dropped_overlap", "No room", "integer"),
     Column("gaps", "Gap frames", "integer"),
-    Column("retimed", "Retimed by reference", "integer"),
+    Column("retimed", "Retimed", "integer"),
     Column("nobody", "Nobody left", "integer"),
     Column("unexpected_second", "One person, two kept", "integer"),
     Column("missing_second", "Two people, fewer kept", "integer"),

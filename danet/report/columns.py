@@ -8,17 +8,25 @@ DATASET = Column("title", "Data set")
 PROTOCOL = Column("protocol", "Protocol", "code")
 INTERVAL = ("top1_low_percent", "top1_high_percent")
 TOP1 = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent")
-TOP1_BAR = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent", bar=True)
+TOP1_BAR = replace(TOP1, bar=True)
 SAMPLES = Column("samples", "Samples", "integer")
+SEEDS = Column("seeds", "n (seeds)", "integer")
+PARAMETERS = Column("parameters", "Parameters", "integer")
+TRAINING_TIME = Column("seconds_mean", "Training time", "seconds")
+ACTION = Column("action", "Action")
+ACTION_NAME = Column("action_name", "Action")
+PEOPLE = Column("people", "People", "integer")
+BODIES = Column("ids", "Bodies seen", "integer")
+SAMPLE = Column("name", "Sample", "code")
 ACCURACY = (
     DATASET,
     PROTOCOL,
     replace(TOP1, interval=INTERVAL),
     Column("top5_mean_percent", "Top-5 %", "percent", deviation="top5_deviation_percent"),
-    Column("seeds", "n (seeds)", "integer"),
+    SEEDS,
     SAMPLES,
-    Column("parameters", "Parameters", "integer"),
-    Column("seconds_mean", "Training time", "seconds"),
+    PARAMETERS,
+    TRAINING_TIME,
     Column("validation_top1_mean_percent", "Validation top-1 %", "percent"),
     Column("calibration_error_points", "Calibration error", "percent"),
     Column("epoch_chosen_by", "Epoch chosen by"),
@@ -40,7 +48,7 @@ FUSED_VIEWS = (
     Column("recordings", "Recordings", "integer"),
     Column("fused_mean_percent", "Top-1 %, views fused", "percent", deviation="fused_deviation_percent"),
     Column("alone_mean_percent", "Top-1 %, each alone", "percent", deviation="alone_deviation_percent"),
-    Column("seeds", "n (seeds)", "integer"),
+    SEEDS,
 )
 EPOCHS = (
     DATASET,
@@ -49,7 +57,7 @@ EPOCHS = (
     Column("chosen_mean_percent", "Chosen by validation", "percent", deviation="chosen_deviation_percent"),
     Column("best_on_test_mean_percent", "Best on test: NOT a result", "percent", "best_on_test_deviation_percent"),
     Column("best_on_test_epoch_mean", "Its epoch", "plain"),
-    Column("seeds", "n (seeds)", "integer"),
+    SEEDS,
 )
 ABLATION = (
     DATASET,
@@ -68,15 +76,15 @@ ABLATION_WITHOUT_COPIES = (
     Column("difference_without_copies_points", "Minus the complete one", "points"),
 )
 ABLATION_RUNS = (
-    Column("seeds", "n (seeds)", "integer"),
+    SEEDS,
     SAMPLES,
-    Column("parameters", "Parameters", "integer"),
-    Column("seconds_mean", "Training time", "seconds"),
+    PARAMETERS,
+    TRAINING_TIME,
 )
 COST = (
     DATASET,
     Column("clip", "A clip"),
-    Column("parameters", "Parameters", "integer"),
+    PARAMETERS,
     Column("inference_mmacs", "Million multiply-adds a clip", "decimal"),
     Column("trains_a_second", "Trains, clips/s", "integer"),
     Column("infers_a_second", "Infers, clips/s", "integer"),
@@ -92,7 +100,7 @@ AGREEMENT = (
     Column("correlation", "Correlation, same performance", "decimal"),
     Column("correlation_deviation", "± over seeds", "decimal"),
     Column("other_actions", "Different actions", "decimal"),
-    Column("seeds", "n (seeds)", "integer"),
+    SEEDS,
 )
 ROBUSTNESS = (
     Column("what", "Made worse by"),
@@ -103,14 +111,14 @@ ROBUSTNESS = (
     Column("difference_points", "Minus unchanged", "points"),
 )
 PER_ACTION = (
-    Column("action", "Action"),
+    ACTION,
     SAMPLES,
     replace(TOP1_BAR, interval=INTERVAL),
     Column("most_taken_for", "Mostly taken for"),
     Column("taken_for_percent", "% of its samples", "percent"),
 )
 CONFUSED = (
-    Column("action", "Action"),
+    ACTION,
     Column("predicted_action", "Taken for"),
     Column("count", "Times", "integer"),
     Column("share_percent", "% of its samples", "percent", bar=True),
@@ -130,19 +138,19 @@ RUNS = (
     Column("device", "Device"),
 )
 SET_ASIDE = (
-    Column("name", "Sample", "code"),
+    SAMPLE,
     Column("reason", "Reason"),
     Column("place", "Place"),
     Column("wanted", "Wanted"),
     Column("found", "Found"),
 )
 AUDIT = (
-    Column("action_name", "Action"),
-    Column("people", "People", "integer"),
-    Column("samples", "Samples", "integer"),
+    ACTION_NAME,
+    PEOPLE,
+    SAMPLES,
     Column("frames", "Frames", "integer"),
     Column("lost_frames", "Lost frames", "integer"),
-    Column("ids", "Bodies seen", "integer"),
+    BODIES,
     Column("kept", "Kept", "integer"),
     Column("dropped_short", "Too short", "integer"),
     Column("dropped_noisy", "Too noisy", "integer"),
@@ -154,9 +162,9 @@ AUDIT = (
     Column("missing_second", "Two people, fewer kept", "integer"),
 )
 UNEXPECTED = (
-    Column("name", "Sample", "code"),
-    Column("action_name", "Action"),
-    Column("people", "People", "integer"),
-    Column("ids", "Bodies seen", "integer"),
+    SAMPLE,
+    ACTION_NAME,
+    PEOPLE,
+    BODIES,
     Column("actors", "Actors kept", "integer"),
 )

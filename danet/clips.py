@@ -43,6 +43,12 @@ class Batch:
         owner = np.searchsorted(samples, self.owner[rows])
         return Batch(self.channels[rows], self.joints[rows], owner, len(samples))
 
+    def padded(self, rows: int) -> "Batch":
+        """The same, with empty clips of no sample after them, whose owner is `samples`: so many rows in all."""
+        more = rows - len(self.owner)
+        channels, joints = (_with_zeros(of, more) for of in (self.channels, self.joints))
+        return Batch(channels, joints, np.pad(self.owner, (0, more), constant_values=self.samples), self.samples)
+
 
 class Sequences:
     """Sequences in memory, ready to be cut: gaps filled, ends trimmed, turned to the camera if the settings say so.
@@ -220,6 +226,10 @@ def group_views(performances: Ordered[str], partners: Partners, rng: np.random.G
             if len(members) > 1:
                 partner[members] = np.roll(members, rng.integers(1, len(members)))
     return np.stack([order, partner[order]], axis=1)
+
+
+def _with_zeros(values: np.ndarray, more: int) -> np.ndarray:
+    return np.concatenate([values, np.zeros((more, *values.shape[1:]), values.dtype)])
 
 
 def _motion(values: np.ndarray) -> np.ndarray:

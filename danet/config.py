@@ -184,6 +184,11 @@ class Train(Settings):
         True, description="Products of bfloat16 where the device multiplies it faster; else all is float32."
     )
     compile: bool = Field(False, description="Compile the network with torch.compile.")
+    replay: bool = Field(
+        True,
+        description="On a GPU, record the kernels of a step once and start them all at once (CUDA graphs); to be "
+        "switched off for a layer of your own that cannot be recorded.",
+    )
     learning_rate: PositiveFloat = Field(1e-3, description="Learning rate of Muon and AdamW after the warm-up.")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine",

@@ -21,11 +21,11 @@ from danet.clips import Sequences
 from danet.config import Run
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
-from danet.device import multiplies_bfloat16, pick_device
+from danet.device import multiplies_bfloat16, pick_device, to_device
 from danet.files import write_json
 from danet.recording import Sequence
 from danet.scores import as_tensors
-from danet.train import Material, Step, channel_spread, fresh_state, learn, step_loss, take_step
+from danet.train import Learner, Material, Step, channel_spread, fresh_state, step_loss, take_step
 
 LENGTH = 100  # frames of a sequence, about what a recording has
 SEQUENCES = 64
@@ -42,10 +42,19 @@ log = logging.getLogger(__name__)
 class Trial:
     """An untrained network and random samples of a data set's kind, in which every action has all of its people."""
 
-    state: State
+    learner: Learner
     material: Material
     run: Run
-    device: torch.device
+
+    @property
+    def state(self) -> State:
+        """The network and what goes with it."""
+        return self.learner.state
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.learner.device
 
     def step(self, batch: int) -> Step:
         """One step of that many clips, drawn anew."""
@@ -57,7 +66,7 @@ class Trial:
         """Seconds of one step, the clips cut beforehand, as the loader does while the step before is computed."""
         step = self.step(batch)
         started = time.perf_counter()
-        learn(self.state, step, self.material.labels, self.run.train, self.device)
+        self.learner.learn(step)
         return time.perf_counter() - started
 
     @torch.inference_mode()
@@ -74,11 +83,11 @@ class Trial:
         step = self.step(batch)
         with FlopCounterMode(display=False) as counter:
             if training:
-                target = self.material.labels[step.samples]
-                step_loss(self.state, step, target, self.run.train, self.device)[0].backward()
+                arrays = (to_device(array, self.device) for array in step.arrays())
+                step_loss(self.state, self.run.train, *arrays)[0].backward()
             else:
                 self.state.model(*as_tensors(step.clips, self.device))
-        return counter.get_total_flops() / 2 / len(step.samples)
+        return counter.get_total_flops() / 2 / batch
 
     def memory(self, batch: int) -> int:
         """Bytes that such a step needs: on a GPU what was allocated, else what is kept for the backward pass."""
@@ -106,7 +115,7 @@ def make_trial(run: Run, dataset: Dataset, threads: int | None = None) -> Trial:
     shape = (LENGTH, 2 if dataset.two_person else 1, dataset.layout.size, 3)
     sequences = [Sequence(str(index), rng.normal(0, 0.3, shape).astype(np.float32)) for index in range(SEQUENCES)]
     cut = Sequences(sequences, dataset.layout, run.clips)
-    labels = torch.arange(SEQUENCES, device=device) % len(dataset.actions)
+    labels = np.arange(SEQUENCES) % len(dataset.actions)
     description = {
         "seed": 0,
         "layout": dataset.layout.described,
@@ -115,7 +124,8 @@ def make_trial(run: Run, dataset: Dataset, threads: int | None = None) -> Trial:
         "model": run.model.model_dump(mode="json"),
     }
     state = fresh_state(description, channel_spread(cut), run.train, device)
-    return Trial(state, Material(cut, labels, [str(index // 2) for index in range(SEQUENCES)]), run, device)
+    material = Material(cut, labels, [str(index // 2) for index in range(SEQUENCES)])
+    return Trial(Learner(state, run.train, device), material, run)
 
 
 def measure(run: Run, dataset: Dataset, threads: int | None = None, seconds: float = SECONDS) -> dict:

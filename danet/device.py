@@ -34,9 +34,13 @@ def pick_device(threads: int | None = None, index: int | None = None) -> torch.d
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array on the device; to a GPU it is copied out of pinned memory, while the GPU works on."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    """An array on the device; to a GPU it is copied out of pinned memory, while the processor works on."""
+    return pinned(array).to(device, non_blocking=True) if device.type == "cuda" else torch.from_numpy(array)
+
+
+def pinned(array: np.ndarray) -> Tensor:
+    """A copy in memory that a GPU reads by itself, while the processor works on."""
+    return torch.from_numpy(array).pin_memory()
 
 
 def claim(gpus: int, folder: Path) -> int:

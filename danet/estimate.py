@@ -1,6 +1,5 @@
 """Settings and a memory in; what batch fits into it and how long a training takes on this machine out."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +22,7 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
     """
     source = find_dataset(dataset)
     run = config.run(dataset)
-    trial = make_trial(_in_pieces(run, 1), source, threads)
+    trial = make_trial(_changed(run, accumulate=1, replay=False), source, threads)
     trial.train(8)  # from then on the optimizers hold their moments
     small, large = trial.memory(8), trial.memory(16)
     a_clip = (large - small) / 8
@@ -34,8 +33,8 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
         raise UserError(f"wanted memory for two clips of {dataset}, {wanted}, found {memory / MEBIBYTE:,.0f} MiB")
     batch = run.train.batch_size
     pieces = -(-batch // max(1, fits))
-    piece = replace(trial, run=_in_pieces(run, pieces))
-    seconds = sorted(piece.train(batch) for _ in range(STEPS + 1))[STEPS // 2]
+    in_pieces = make_trial(_changed(run, accumulate=pieces), source, threads)
+    seconds = sorted(in_pieces.train(batch) for _ in range(STEPS + 1))[STEPS // 2]
     samples, counted = training_samples(results / dataset / protocol / "split.parquet", source)
     steps = -(-samples // batch)
     return {
@@ -59,8 +58,8 @@ def estimate(config: Config, dataset: str, protocol: str, memory: int, results: 
     }
 
 
-def _in_pieces(run: Run, count: int) -> Run:
-    return run.model_copy(update={"train": run.train.model_copy(update={"accumulate": count})})
+def _changed(run: Run, **settings: int) -> Run:
+    return run.model_copy(update={"train": run.train.model_copy(update=settings)})
 
 
 def training_samples(split: Path, dataset: Dataset) -> tuple[int, str]:

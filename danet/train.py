@@ -32,7 +32,7 @@ from danet.config import Run
 from danet.config import Train as TrainSettings
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
-from danet.device import multiplies_bfloat16, pick_device, to_device
+from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
 from danet.files import write_json, write_text
 from danet.model.danet import DANet
@@ -41,13 +41,15 @@ from danet.model.weights import build_model, save_weights
 from danet.optimizer import follow, learning_rate, make_optimizers
 from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
-from danet.scores import as_tensors, scores_of, top_k, unknown_below
+from danet.replay import Replay
+from danet.scores import scores_of, top_k, unknown_below
 from danet.store import open_records
 from danet.together import add_up, as_the_first, place, together
 
 CHANCE_EPOCHS, CHANCE_STEPS, CHANCE_SHARE = 5, 50, 0.99  # by then the loss has left what guessing costs, or never will
 VALIDATED = ("validation_loss", "validation_top1")
 SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a root mean square
+SHAPES = 4  # a step of P samples is padded to a multiple of P / SHAPES clips, to be recorded
 SILENT = 1e-6  # of the widest channel's spread: rounding, not movement
 
 log = logging.getLogger(__name__)
@@ -58,18 +60,18 @@ class Material:
     """Samples to learn from or to be tried on: N sequences, `labels` (N,), and the performances that they show."""
 
     sequences: Sequences
-    labels: Tensor
+    labels: np.ndarray
     performances: list[str]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step's P clips, their partners if there are any, and all that was drawn for them.
+    """One step's P samples, their partners if there are any, and all that was drawn for them.
 
-    `samples` (P,) says what the clips show; `branches` (E, blocks, 3, K) is what `DANet.draw_branches` drew.
+    `labels` (P,) says what the samples show; `branches` (E, blocks, 3, K) is what `DANet.draw_branches` drew.
     """
 
-    samples: np.ndarray
+    labels: np.ndarray
     clips: Batch
     partners: Batch | None
     branches: np.ndarray
@@ -78,34 +80,53 @@ class Step:
         """The step cut into so many pieces of nearly one size; None for a piece that is empty."""
         if count == 1:
             return [self]
-        return [self._piece(chosen) for chosen in np.array_split(np.arange(len(self.samples)), count)]
+        return [self._piece(chosen) for chosen in np.array_split(np.arange(len(self.labels)), count)]
 
     def _piece(self, chosen: np.ndarray) -> "Step | None":
         if not len(chosen):
             return None
         partners = self.partners and self.partners.of(chosen)
-        return Step(self.samples[chosen], self.clips.of(chosen), partners, self.branches[..., self.clips.rows(chosen)])
+        return Step(self.labels[chosen], self.clips.of(chosen), partners, self.branches[..., self.clips.rows(chosen)])
+
+    def padded(self) -> "Step":
+        """The same with empty clips in addition, so that steps of P samples come in few shapes, however many people."""
+        batches = [self.clips] if self.partners is None else [self.clips, self.partners]
+        unit = math.ceil(len(self.labels) / SHAPES)
+        rows = unit * math.ceil(max(len(batch.owner) for batch in batches) / unit)
+        more = rows - len(self.clips.owner)
+        clips, *partners = (batch.padded(rows) for batch in batches)
+        branches = np.pad(self.branches, [(0, 0), (0, 0), (0, 0), (0, more)])
+        return Step(self.labels, clips, partners[0] if partners else None, branches)
+
+    def arrays(self) -> list[np.ndarray]:
+        """What `step_loss` takes, once on the device."""
+        batches = [self.clips] if self.partners is None else [self.clips, self.partners]
+        views = [array for batch in batches for array in (batch.channels, batch.joints, batch.owner)]
+        return [self.labels, self.branches, *views]
 
 
 def step_loss(
-    state: State, step: Step, labels: Tensor, settings: TrainSettings, device: torch.device
+    state: State, settings: TrainSettings, labels: Tensor, branches: Tensor, *clips: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The loss of P clips with these labels (P,), and the logits (P, actions) that each gives by itself.
+    """The loss of P samples with these labels (P,), and the logits (P, actions) that each gives by itself.
 
-    Each clip is labelled by itself, as at test, and in the light of its partner. The partner is seen by the running
-    mean of the weights, a teacher from which no gradient flows (Tarvainen and Valpola, NeurIPS 2017), so that all of a
-    step's P clips can be of different performances.
+    `branches` (E, blocks, 3, K) and `clips`, the channels, joints and owner of a `Batch` and then those of the partners
+    if there are any, are of a `Step`. Each sample is labelled by itself, as at test, and in the light of its partner.
+    The partner is seen by the running mean of the weights, a teacher from which no gradient flows (Tarvainen and
+    Valpola, NeurIPS 2017), so that all of a step's P samples can be of different performances.
     """
-    views = state.model.encode(*as_tensors(step.clips, device), to_device(step.branches, device))
+    (channels, joints, owner), partners = clips[:3], clips[3:]
+    views = state.model.encode(channels, joints, owner, len(labels), branches)
     alone = state.model.relate(views, views)
     loss = label_loss(alone, labels, settings)
-    if step.partners is None:
+    if not partners:
         return loss, alone.logits
     with torch.no_grad():
-        partners = state.mean.encode(*as_tensors(step.partners, device))
-        taught = state.mean.relate(partners, partners)
+        channels, joints, owner = partners
+        others = state.mean.encode(channels, joints, owner, len(labels))
+        taught = state.mean.relate(others, others)
     if state.model.settings.cross_attention:
-        loss = loss + settings.crossed * label_loss(state.model.relate(views, partners), labels, settings)
+        loss = loss + settings.crossed * label_loss(state.model.relate(views, others), labels, settings)
     return loss + agreement(alone, taught, settings), alone.logits
 
 
@@ -113,7 +134,8 @@ def take_step(material: Material, groups: np.ndarray, model: DANet, rng: np.rand
     """The clips of some samples, their partners, as `group_views` gives both, and what else is random in their step."""
     samples, *partners = groups.T
     clips, *others = (material.sequences.cut(each, rng) for each in (samples, *partners))
-    return Step(samples, clips, others[0] if others else None, model.draw_branches(len(clips.owner), rng))
+    branches = model.draw_branches(len(clips.owner), rng)
+    return Step(material.labels[samples], clips, others[0] if others else None, branches)
 
 
 def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator, size: int) -> Iterator[Step]:
@@ -128,17 +150,51 @@ def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.G
             yield ready
 
 
-def train_epoch(
-    state: State,
-    material: Material,
-    *,
-    settings: TrainSettings,
-    seed: int,
-    epoch: int,
-    epochs: int,
-    device: torch.device,
-) -> dict:
+class Learner:
+    """Moves the weights of a state, a step at a time."""
+
+    def __init__(self, state: State, settings: TrainSettings, device: torch.device):
+        self.state, self.settings, self.device = state, settings, device
+        self.records = settings.replay and device.type == "cuda"
+        self._parameters = list(state.model.parameters())
+        self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            parameter.grad = gradient
+        self._learn_piece = Replay(self._add_gradients, device, self.records)
+
+    def learn(self, step: Step) -> Tensor:
+        """Moves the weights by one step, of which this process computes its pieces: the loss, and the samples labelled
+        right.
+
+        The loss of a step is the mean over its samples, so that a piece counts by the samples in it.
+        """
+        rank, processes = place()
+        torch._foreach_zero_(self._gradients)
+        learnt = torch.zeros(2, device=self.device)
+        for piece in step.pieces(processes * self.settings.accumulate)[rank::processes]:
+            if piece is not None:
+                share = np.float32(len(piece.labels) / len(step.labels))
+                ready = piece.padded() if self.records else piece
+                learnt += self._learn_piece(np.asarray(share), *ready.arrays())
+        add_up([*self._gradients, learnt])
+        torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_gradient)
+        for optimizer in self.state.optimizers:
+            optimizer.step()
+        return learnt.cpu()
+
+    def _add_gradients(self, share: Tensor, labels: Tensor, branches: Tensor, *clips: Tensor) -> Tensor:
+        """Adds the gradients of a piece to what there is; its share of the loss, and its samples labelled right."""
+        bfloat16 = self.settings.bfloat16 and multiplies_bfloat16(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            loss, logits = step_loss(self.state, self.settings, labels, branches, *clips)
+        loss = loss * share
+        loss.backward()
+        return torch.stack([loss.detach(), (logits.argmax(dim=1) == labels).sum()])
+
+
+def train_epoch(learner: Learner, material: Material, *, seed: int, epoch: int, epochs: int) -> dict:
     """One pass over the material, the `epoch`th of `epochs`; everything random in it follows from seed and epoch."""
+    state, settings = learner.state, learner.settings
     rng = np.random.default_rng([seed, len(state.history)])
     groups = group_views(material.performances, settings.partners, rng)
     total = math.ceil(len(groups) / settings.batch_size)
@@ -154,7 +210,7 @@ def train_epoch(
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        learnt = learn(state, step, material.labels, settings, device)
+        learnt = learner.learn(step)
         if not torch.isfinite(learnt[0]):
             loss = learnt[0].item()
             raise UserError(
@@ -171,39 +227,11 @@ def train_epoch(
     }
 
 
-def learn(state: State, step: Step, labels: Tensor, settings: TrainSettings, device: torch.device) -> Tensor:
-    """Moves the weights by one step, of which this process computes its pieces: the loss, and the clips labelled right.
-
-    The loss of a step is the mean over its clips, so that a piece counts by the clips in it.
-    """
-    rank, processes = place()
-    parameters = list(state.model.parameters())
-    gradients = [torch.zeros_like(parameter) for parameter in parameters]
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    learnt = torch.zeros(2, device=device)
-    for piece in step.pieces(processes * settings.accumulate)[rank::processes]:
-        if piece is None:
-            continue
-        target = labels[piece.samples]
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16 and multiplies_bfloat16(device)):
-            loss, logits = step_loss(state, piece, target, settings, device)
-        loss = loss * (len(piece.samples) / len(step.samples))
-        loss.backward()
-        learnt += torch.stack([loss.detach(), (logits.argmax(dim=1) == target).sum()])
-    add_up([*gradients, learnt])
-    torch.nn.utils.clip_grad_norm_(parameters, settings.clip_gradient)
-    for optimizer in state.optimizers:
-        optimizer.step()
-    return learnt.cpu()
-
-
 def validate(state: State, material: Material, device: torch.device) -> dict:
     """Loss and accuracy of the running mean of the weights."""
     scores = scores_of(state.mean, material.sequences, np.arange(len(material.sequences)), device)
-    labels = material.labels.cpu()
-    loss = F.nll_loss(torch.from_numpy(scores).log(), labels).item()
-    found = torch.tensor([loss, top_k(scores, labels.numpy(), 1)], dtype=torch.float64, device=device)
+    loss = F.nll_loss(torch.from_numpy(scores).log(), torch.from_numpy(material.labels)).item()
+    found = torch.tensor([loss, top_k(scores, material.labels, 1)], dtype=torch.float64, device=device)
     return dict(zip(VALIDATED, as_the_first(found).tolist(), strict=True))
 
 
@@ -212,7 +240,7 @@ def calibrate(weights: dict[str, Tensor], about: dict, material: Material, devic
     model = build_model(about).to(device)
     model.load_state_dict(weights)
     scores = scores_of(model, material.sequences, np.arange(len(material.sequences)), device)
-    return unknown_below(scores, material.labels.cpu().numpy())
+    return unknown_below(scores, material.labels)
 
 
 def refuse_chance(row: dict, epoch: int, samples: int, actions: int, run: Run) -> None:
@@ -290,7 +318,7 @@ def train_here(
         centred, {n for n, part in part_of.items() if part != "test"}, run.clips
     )
     training, validation, both = (
-        gather(sequences, source, [part_of[name] in chosen for name in sequences.names], device)
+        gather(sequences, source, [part_of[name] in chosen for name in sequences.names])
         for chosen in (("train",), ("validation",), ("train", "validation"))
     )
     validated = (parts["part"] == "validation").any()
@@ -319,12 +347,13 @@ def train_here(
         "code": code,
     }
     resume(state, folder / ".resume", identity)
+    learner = Learner(state, settings, device)
     title = f"{dataset}/{protocol} {method} seed {seed}"
     bar = tqdm(initial=len(state.history), desc=title, unit=" epochs", disable=rank > 0 or None)
 
     def epoch_of(material: Material, epoch: int, epochs: int, checked: Material | None) -> None:
         started = time.monotonic()
-        row = train_epoch(state, material, settings=settings, seed=seed, epoch=epoch, epochs=epochs, device=device)
+        row = train_epoch(learner, material, seed=seed, epoch=epoch, epochs=epochs)
         refuse_chance(row, epoch, len(material.sequences), len(source.actions), run)
         row |= validate(state, checked, device) if checked else dict.fromkeys(VALIDATED)
         state.close_epoch({**row, "seconds": time.monotonic() - started}, len(validation.performances))
@@ -341,6 +370,7 @@ def train_here(
     if settings.refit:
         if len(state.history) == settings.epochs:
             state.start_over(fresh_state(description, spread, settings, device))
+            learner = Learner(state, settings, device)
         for epoch in range(len(state.history) - settings.epochs + 1, chosen["epoch"] + 1):
             epoch_of(both, epoch, chosen["epoch"], None)
     bar.close()
@@ -377,9 +407,9 @@ def samples_hash(part_of: dict[str, str], source: Dataset) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def gather(sequences: Sequences, source: Dataset, chosen: list[bool], device: torch.device) -> Material:
+def gather(sequences: Sequences, source: Dataset, chosen: list[bool]) -> Material:
     """The chosen sequences with what is known of them."""
     part = sequences.subset(np.flatnonzero(chosen))
     samples = [source.sample(name) for name in part.names]
-    labels = torch.tensor([sample.action for sample in samples], dtype=torch.int64, device=device)
+    labels = np.array([sample.action for sample in samples], np.int64)
     return Material(part, labels, [sample.performance for sample in samples])

@@ -188,11 +188,10 @@ class DANet(nn.Module):
     ) -> View:
         """Each sample by itself: the clips of its actors, as in `encode_clips`, to the mean of their tokens.
 
-        `owner` (K,) says which of the B = `samples` samples each clip belongs to.
+        `owner` (K,) says which of the B = `samples` samples each clip belongs to, B: to none.
         """
         space, time = self.encode_clips(channels, joints, branches)
-        actors = space.new_zeros(samples).index_add_(0, owner, space.new_ones(len(owner)))
-        return _mean_by(owner, space, actors), _mean_by(owner, time, actors)
+        return _mean_by(owner, space, samples), _mean_by(owner, time, samples)
 
     def encode_clips(self, channels: Tensor, joints: Tensor, branches: Tensor | None = None) -> View:
         """Each clip by itself: channels (K, S T, V, C) and joints (K, S T, V, 3), S the stride, to a View of K clips.
@@ -236,7 +235,10 @@ def _weighed(branch: Tensor, weights: Tensor | None, index: int) -> Tensor:
     return branch if weights is None else branch * weights[index, :, None, None, None].to(branch.dtype)
 
 
-def _mean_by(owner: Tensor, values: Tensor, actors: Tensor) -> Tensor:
-    """(K, ...) to (B, ...): the mean over the actors of each sample, of which there are `actors` (B,)."""
-    total = values.new_zeros(len(actors), *values.shape[1:]).index_add_(0, owner, values)
+def _mean_by(owner: Tensor, values: Tensor, samples: int) -> Tensor:
+    """(K, ...) to (B, ...): the mean over the actors of each of B = `samples` samples."""
+    total, actors = (
+        each.new_zeros(samples + 1, *each.shape[1:]).index_add_(0, owner, each)[:samples]
+        for each in (values, values.new_ones(len(owner)))
+    )
     return total / actors.view(-1, *[1] * (values.ndim - 1))

@@ -60,7 +60,7 @@ class Trial:
         """One step of that many clips, drawn anew."""
         rng = np.random.default_rng(batch)
         groups = rng.integers(0, SEQUENCES, (batch, 1 if self.run.train.partners == "none" else 2))
-        return take_step(self.material, groups, self.state.model, rng)
+        return take_step(self.material, groups, rng, self.state.model)
 
     def train(self, batch: int) -> float:
         """Seconds of one step, the clips cut beforehand, as the loader does while the step before is computed."""

@@ -64,5 +64,7 @@ class Replay:
             with torch.cuda.graph(graph, pool=self._pool):
                 found = self.function(*inputs)
         except RuntimeError as error:
-            raise UserError(f"{NOT_RECORDED} {error}; train.replay: false does without") from error
+            cause = error.__context__ or error  # the first, which has ended the recording
+            told = str(cause).partition("\n")[0]
+            raise UserError(f"{NOT_RECORDED}: {told}; train.replay: false does without") from error
         return graph, found

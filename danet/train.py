@@ -13,9 +13,12 @@ import json
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +133,7 @@ def step_loss(
     return loss + agreement(alone, taught, settings), alone.logits
 
 
-def take_step(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator) -> Step:
+def take_step(material: Material, groups: np.ndarray, rng: np.random.Generator, model: DANet) -> Step:
     """The clips of some samples, their partners, as `group_views` gives both, and what else is random in their step."""
     samples, *partners = groups.T
     clips, *others = (material.sequences.cut(each, rng) for each in (samples, *partners))
@@ -138,15 +141,20 @@ def take_step(material: Material, groups: np.ndarray, model: DANet, rng: np.rand
     return Step(material.labels[samples], clips, others[0] if others else None, branches)
 
 
-def steps(material: Material, groups: np.ndarray, model: DANet, rng: np.random.Generator, size: int) -> Iterator[Step]:
-    """The groups, `size` at a time; each step is cut by a second thread, one step ahead."""
+def steps(
+    material: Material, groups: np.ndarray, rng: np.random.Generator, model: DANet, *, size: int, threads: int
+) -> Iterator[Step]:
+    """The groups, `size` at a time; so many other threads cut, each of them one step ahead.
+
+    Each step draws from a generator of its own, so that it does not matter which is cut first.
+    """
     chunks = np.array_split(groups, math.ceil(len(groups) / size))
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(take_step, material, chunks[0], model, rng)
-        for following in [*chunks[1:], None]:
-            ready = coming.result()
-            if following is not None:
-                coming = pool.submit(take_step, material, following, model, rng)
+    cuts = (partial(take_step, material, *each) for each in zip(chunks, rng.spawn(len(chunks)), strict=True))
+    with ThreadPoolExecutor(threads) as pool:
+        coming = deque(pool.submit(cut, model) for cut in islice(cuts, threads))
+        while coming:
+            ready = coming.popleft().result()
+            coming.extend(pool.submit(cut, model) for cut in islice(cuts, 1))
             yield ready
 
 
@@ -155,7 +163,9 @@ class Learner:
 
     def __init__(self, state: State, settings: TrainSettings, device: torch.device):
         self.state, self.settings, self.device = state, settings, device
-        self.records = settings.replay and device.type == "cuda"
+        on_gpu = device.type == "cuda"
+        self.records = settings.replay and on_gpu
+        self.cutting_threads = torch.get_num_threads() if on_gpu else 1  # what computes does not cut
         self._parameters = list(state.model.parameters())
         self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
@@ -201,7 +211,7 @@ def train_epoch(learner: Learner, material: Material, *, seed: int, epoch: int, 
     found = torch.zeros(2)  # the sum of the steps' losses, and the clips that were labelled right
     waited, started = 0.0, time.monotonic()
     state.model.train()
-    ready = steps(material, groups, state.model, rng, settings.batch_size)
+    ready = steps(material, groups, rng, state.model, size=settings.batch_size, threads=learner.cutting_threads)
     for number in range(total):
         asked = time.monotonic()
         step = next(ready)

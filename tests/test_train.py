@@ -32,7 +32,7 @@ from danet.recording import Sequence
 from danet.replay import Replay
 from danet.scores import top_k
 from danet.store import open_records, write_records
-from danet.train import refuse_chance, step_loss, train
+from danet.train import refuse_chance, step_loss, steps, train
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU records, a processor does not")
 SETTINGS = {
@@ -347,6 +347,24 @@ def test_room_for_more_people_changes_nothing():
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*gradients)
     assert len({tuple(map(np.shape, trial.step(size).padded().arrays())) for size in (5, 6, 7, 8)}) == 4
+
+
+def test_however_many_threads_cut_the_steps_are_the_same():
+    """And each step of an epoch is drawn anew."""
+    trial = make_trial(check(Run, SETTINGS, "test"), NTU60, threads=1)
+    groups = np.zeros((12, 2), np.int64)  # one sample, again and again
+
+    def arrays(threads):
+        rng = np.random.default_rng(1)
+        found = steps(trial.material, groups, rng, trial.state.model, size=2, threads=threads)
+        return [step.arrays() for step in found]
+
+    one, four = arrays(1), arrays(4)
+    assert len(one) == 6
+    for alone, among in zip(one, four, strict=True):
+        for array, same in zip(alone, among, strict=True):
+            np.testing.assert_array_equal(array, same)
+    assert len({arrays[2].tobytes() for arrays in one}) == 6
 
 
 @GPU

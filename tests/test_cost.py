@@ -26,7 +26,7 @@ def test_operations_are_those_of_the_products():
     k, t, s, v, p, h, d, c, stride, wide = 2, 4, 4, 25, 5, 2, 16, 12, 2, 32
     length = v + p
     embed = t * v * (stride * c * d + d * d)
-    parts = t * p * v * (d + 3)
+    parts = t * v * d * d + t * p * v * 3
     space = s * length * d * 2 * d + 2 * t * length * d * d + s * length**2 * (d + 2 * h) + t * length**2 * d
     time = t * d * 2 * d + 2 * t * length * d * d + t**2 * d + t**2 * length * d
     forward = 2 * t * length * d * wide

@@ -56,8 +56,8 @@ class Reading(NamedTuple):
 View = tuple[Tensor, Tensor]  # what a view is encoded to: tokens in space (B, E, L, D) and in time (B, E, T, D)
 
 
-class BodyParts(nn.Module):
-    """Puts the body parts beside the joints; each is the mean over its joints."""
+class PartPlaces(nn.Module):
+    """Puts the places of the body parts beside those of the joints; a part is where its joints are on average."""
 
     membership: Tensor
 
@@ -68,9 +68,31 @@ class BodyParts(nn.Module):
             membership[row, list(members)] = 1 / len(members)
         self.register_buffer("membership", membership, persistent=False)  # (P, V), rows sum to 1
 
+    def forward(self, places: Tensor) -> Tensor:
+        """(..., V, 3) to (..., L, 3)."""
+        return torch.cat([places, self.membership @ places], dim=-2)
+
+
+class PartTokens(nn.Module):
+    """Puts the tokens of the body parts beside those of the joints.
+
+    A part mixes the tokens of its joints, each by a matrix of its own: their mean cannot tell one from another.
+    """
+
+    members: Tensor
+
+    def __init__(self, layout: Layout, width: int):
+        super().__init__()
+        parts = layout.parts.values()
+        self.sizes = [len(members) for members in parts]
+        self.register_buffer("members", torch.tensor([joint for part in parts for joint in part]), persistent=False)
+        self.mixes = nn.ModuleList(nn.Linear(size * width, width) for size in self.sizes)
+
     def forward(self, joints: Tensor) -> Tensor:
         """(..., V, D) to (..., L, D)."""
-        return torch.cat([joints, self.membership @ joints], dim=-2)
+        members = joints.index_select(-2, self.members).split(self.sizes, dim=-2)
+        parts = [mix(each.flatten(-2)) for mix, each in zip(self.mixes, members, strict=True)]
+        return torch.cat([joints, torch.stack(parts, dim=-2)], dim=-2)
 
 
 class Block(nn.Module):
@@ -106,7 +128,7 @@ class Encoder(nn.Module):
         width, tokens = settings.width, layout.size + settings.parts * len(layout.parts)
         self.register_buffer("seen", torch.tensor(seen), persistent=False)
         self.embed = nn.Sequential(nn.Linear(settings.stride * len(seen), width), nn.GELU(), nn.Linear(width, width))
-        self.parts = BodyParts(layout) if settings.parts else nn.Identity()
+        self.parts = PartTokens(layout, width) if settings.parts else nn.Identity()
         self.token_embedding = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.time_embedding = nn.Parameter(torch.randn(moments, width) * 0.02)
         self.blocks = nn.ModuleList(
@@ -161,7 +183,7 @@ class DANet(nn.Module):
         super().__init__()
         self.settings, self.layout = settings, layout
         self.register_buffer("channel_scale", torch.ones(COORDINATES * len(streams)))  # set from the data
-        self.parts = BodyParts(layout) if settings.parts else nn.Identity()
+        self.parts = PartPlaces(layout) if settings.parts else nn.Identity()
         self.encoders = nn.ModuleList(  # type: ignore[assignment]
             Encoder(
                 settings=settings,

@@ -10,6 +10,7 @@ from danet.clips import Sequences
 from danet.config import Clips, Model, Train
 from danet.errors import UserError
 from danet.model.attention import pair_geometry, token_relations
+from danet.model.danet import PartTokens
 from danet.model.losses import agreement
 from danet.model.weights import build_model, load_model, save_weights
 from danet.recording import Sequence
@@ -115,6 +116,21 @@ def test_every_parameter_gets_a_gradient(rng, network):
     network.relate(views, other).logits.square().sum().backward()
     idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert idle == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+def test_a_part_tells_its_joints_apart_and_sees_no_others(layout):
+    beside = PartTokens(layout, 8)
+    tokens = torch.randn(layout.size, 8)
+    plain = beside(tokens)
+    assert torch.equal(plain[: layout.size], tokens)
+    for place, members in enumerate(layout.parts.values()):
+        first, last = members[0], members[-1]
+        swapped = tokens.clone()
+        swapped[[first, last]] = tokens[[last, first]]
+        changed = (beside(swapped) != plain).any(dim=1)[layout.size :]
+        assert changed.nonzero().flatten().tolist() == ([place] if first != last else [])
 
 
 @torch.no_grad()

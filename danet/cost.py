@@ -18,14 +18,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from danet.checkpoint import State
 from danet.clips import Sequences
-from danet.config import Run
+from danet.config import Run, Train
 from danet.datasets.catalogue import find_dataset
 from danet.datasets.dataset import Dataset
 from danet.device import multiplies_bfloat16, pick_device, to_device
 from danet.files import write_json
 from danet.recording import Sequence
 from danet.scores import as_tensors
-from danet.train import Learner, Material, Step, channel_spread, fresh_state, step_loss, take_step
+from danet.steps import Material, Step, take_step
+from danet.train import Learner, channel_spread, fresh_state, step_loss
 
 LENGTH = 100  # frames of a sequence, about what a recording has
 SEQUENCES = 64
@@ -69,6 +70,10 @@ class Trial:
         self.learner.learn(step)
         return time.perf_counter() - started
 
+    def loss(self, step: Step, settings: Train) -> torch.Tensor:
+        """The loss of a step, with the terms that these settings weigh."""
+        return step_loss(self.state, settings, *(to_device(array, self.device) for array in step.arrays()))[0]
+
     @torch.inference_mode()
     def infer(self, batch: int) -> float:
         """Seconds from sequences to scores of that many samples."""
@@ -83,8 +88,7 @@ class Trial:
         step = self.step(batch)
         with FlopCounterMode(display=False) as counter:
             if training:
-                arrays = (to_device(array, self.device) for array in step.arrays())
-                step_loss(self.state, self.run.train, *arrays)[0].backward()
+                self.loss(step, self.run.train).backward()
             else:
                 self.state.model(*as_tensors(step.clips, self.device))
         return counter.get_total_flops() / 2 / batch

@@ -13,12 +13,6 @@ import json
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +24,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from danet.checkpoint import State, forget, keep, kept_epochs, resume
-from danet.clips import Batch, Sequences, group_views, load_sequences
+from danet.clips import Sequences, group_views, load_sequences
 from danet.config import Run
 from danet.config import Train as TrainSettings
 from danet.datasets.catalogue import find_dataset
@@ -38,7 +32,6 @@ from danet.datasets.dataset import Dataset
 from danet.device import multiplies_bfloat16, pick_device
 from danet.errors import UserError
 from danet.files import write_json, write_text
-from danet.model.danet import DANet
 from danet.model.losses import agreement, label_loss
 from danet.model.weights import build_model, save_weights
 from danet.optimizer import follow, learning_rate, make_optimizers
@@ -46,66 +39,16 @@ from danet.prepare.split import counts, refuse_leaks
 from danet.provenance import git_state, versions
 from danet.replay import Replay
 from danet.scores import scores_of, top_k, unknown_below
+from danet.steps import Material, Step, gather, steps
 from danet.store import open_records
 from danet.together import add_up, as_the_first, place, together
 
 CHANCE_EPOCHS, CHANCE_STEPS, CHANCE_SHARE = 5, 50, 0.99  # by then the loss has left what guessing costs, or never will
 VALIDATED = ("validation_loss", "validation_top1")
 SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a root mean square
-SHAPES = 4  # a step of P samples is padded to a multiple of P / SHAPES clips, to be recorded
 SILENT = 1e-6  # of the widest channel's spread: rounding, not movement
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Material:
-    """Samples to learn from or to be tried on: N sequences, `labels` (N,), and the performances that they show."""
-
-    sequences: Sequences
-    labels: np.ndarray
-    performances: list[str]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step's P samples, their partners if there are any, and all that was drawn for them.
-
-    `labels` (P,) says what the samples show; `branches` (E, blocks, 3, K) is what `DANet.draw_branches` drew.
-    """
-
-    labels: np.ndarray
-    clips: Batch
-    partners: Batch | None
-    branches: np.ndarray
-
-    def pieces(self, count: int) -> list["Step | None"]:
-        """The step cut into so many pieces of nearly one size; None for a piece that is empty."""
-        if count == 1:
-            return [self]
-        return [self._piece(chosen) for chosen in np.array_split(np.arange(len(self.labels)), count)]
-
-    def _piece(self, chosen: np.ndarray) -> "Step | None":
-        if not len(chosen):
-            return None
-        partners = self.partners and self.partners.of(chosen)
-        return Step(self.labels[chosen], self.clips.of(chosen), partners, self.branches[..., self.clips.rows(chosen)])
-
-    def padded(self) -> "Step":
-        """The same with empty clips in addition, so that steps of P samples come in few shapes, however many people."""
-        batches = [self.clips] if self.partners is None else [self.clips, self.partners]
-        unit = math.ceil(len(self.labels) / SHAPES)
-        rows = unit * math.ceil(max(len(batch.owner) for batch in batches) / unit)
-        more = rows - len(self.clips.owner)
-        clips, *partners = (batch.padded(rows) for batch in batches)
-        branches = np.pad(self.branches, [(0, 0), (0, 0), (0, 0), (0, more)])
-        return Step(self.labels, clips, partners[0] if partners else None, branches)
-
-    def arrays(self) -> list[np.ndarray]:
-        """What `step_loss` takes, once on the device."""
-        batches = [self.clips] if self.partners is None else [self.clips, self.partners]
-        views = [array for batch in batches for array in (batch.channels, batch.joints, batch.owner)]
-        return [self.labels, self.branches, *views]
 
 
 def step_loss(
@@ -131,31 +74,6 @@ def step_loss(
     if state.model.settings.cross_attention:
         loss = loss + settings.crossed * label_loss(state.model.relate(views, others), labels, settings)
     return loss + agreement(alone, taught, settings), alone.logits
-
-
-def take_step(material: Material, groups: np.ndarray, rng: np.random.Generator, model: DANet) -> Step:
-    """The clips of some samples, their partners, as `group_views` gives both, and what else is random in their step."""
-    samples, *partners = groups.T
-    clips, *others = (material.sequences.cut(each, rng) for each in (samples, *partners))
-    branches = model.draw_branches(len(clips.owner), rng)
-    return Step(material.labels[samples], clips, others[0] if others else None, branches)
-
-
-def steps(
-    material: Material, groups: np.ndarray, rng: np.random.Generator, model: DANet, *, size: int, threads: int
-) -> Iterator[Step]:
-    """The groups, `size` at a time; so many other threads cut, each of them one step ahead.
-
-    Each step draws from a generator of its own, so that it does not matter which is cut first.
-    """
-    chunks = np.array_split(groups, math.ceil(len(groups) / size))
-    cuts = (partial(take_step, material, *each) for each in zip(chunks, rng.spawn(len(chunks)), strict=True))
-    with ThreadPoolExecutor(threads) as pool:
-        coming = deque(pool.submit(cut, model) for cut in islice(cuts, threads))
-        while coming:
-            ready = coming.popleft().result()
-            coming.extend(pool.submit(cut, model) for cut in islice(cuts, 1))
-            yield ready
 
 
 class Learner:
@@ -415,11 +333,3 @@ def samples_hash(part_of: dict[str, str], source: Dataset) -> str:
     samples = [(name, part, source.sample(name)) for name, part in sorted(part_of.items())]
     lines = [f"{name}\t{part}\t{sample.action}\t{sample.performance}\n" for name, part, sample in samples]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def gather(sequences: Sequences, source: Dataset, chosen: list[bool]) -> Material:
-    """The chosen sequences with what is known of them."""
-    part = sequences.subset(np.flatnonzero(chosen))
-    samples = [source.sample(name) for name in part.names]
-    labels = np.array([sample.action for sample in samples], np.int64)
-    return Material(part, labels, [sample.performance for sample in samples])

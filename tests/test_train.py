@@ -14,14 +14,12 @@ import pandas as pd
 import pytest
 import torch
 
-from danet.clips import WHOLE, Batch, Sequences
+from danet.clips import WHOLE, Sequences
 from danet.config import Run, check
 from danet.config import Train as TrainSettings
 from danet.cost import make_trial
-from danet.datasets.ntu import NTU60
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
-from danet.device import to_device
 from danet.errors import UserError
 from danet.evaluate import calibration, evaluate
 from danet.files import read_json
@@ -29,12 +27,10 @@ from danet.model.weights import read_tensors
 from danet.optimizer import learning_rate
 from danet.prepare.split import copies_of_training, refuse_leaks, split
 from danet.recording import Sequence
-from danet.replay import Replay
 from danet.scores import top_k
 from danet.store import open_records, write_records
-from danet.train import refuse_chance, step_loss, steps, train
+from danet.train import refuse_chance, train
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU records, a processor does not")
 SETTINGS = {
     "clips": {"frames": 8},
     "model": {"width": 16, "blocks": 1, "heads": 2},
@@ -305,11 +301,6 @@ def test_missing_parts_are_named(prepared, tmp_path):
         run_once(prepared, tmp_path, centred=tmp_path / "empty.h5")
 
 
-def loss_of(trial, settings, step):
-    """The loss of a step of a trial."""
-    return step_loss(trial.state, settings, *(to_device(array, trial.device) for array in step.arrays()))[0]
-
-
 def test_partners_teach_and_are_not_taught():
     """And what they teach are the three terms that the settings weigh: without those, they change nothing."""
     trial = make_trial(check(Run, SETTINGS, "test"), NW_UCLA, threads=1)
@@ -317,7 +308,7 @@ def test_partners_teach_and_are_not_taught():
     weighed = {"crossed": 0.0, "map_agreement": 0.0, "feature_agreement": 0.0}
 
     def loss(step, **changed):
-        return loss_of(trial, TrainSettings(**weighed | changed), step)
+        return trial.loss(step, TrainSettings(**weighed | changed))
 
     for term in weighed:
         assert not torch.equal(loss(step, **{term: 1.0}), loss(step)), term
@@ -325,67 +316,6 @@ def test_partners_teach_and_are_not_taught():
     loss(step, **dict.fromkeys(weighed, 1.0)).backward()
     assert all(parameter.grad is None for parameter in trial.state.mean.parameters())
     assert all(parameter.grad.any() for parameter in trial.state.model.encoders.parameters())
-
-
-def test_room_for_more_people_changes_nothing():
-    """Steps are padded to few shapes: the empty clips belong to no sample, own or partner's."""
-    run = check(Run, SETTINGS, "test")
-    losses, gradients = [], []
-    for padded in (False, True):
-        trial = make_trial(run, NTU60, threads=1)
-        step = trial.step(5)
-        few = Batch(
-            *(array[[0, 2, 3, 4, 5, 6, 8]] for array in (step.clips.channels, step.clips.joints, step.clips.owner)), 5
-        )
-        step = replace(step, clips=few, branches=step.branches[..., :7])
-        step = step.padded() if padded else step
-        assert (len(step.clips.owner), len(step.partners.owner)) == ((10, 10) if padded else (7, 10))
-        loss = loss_of(trial, run.train, step)
-        loss.backward()
-        losses.append(loss.detach())
-        gradients.append([parameter.grad for parameter in trial.state.model.parameters()])
-    torch.testing.assert_close(*losses)
-    torch.testing.assert_close(*gradients)
-    assert len({tuple(map(np.shape, trial.step(size).padded().arrays())) for size in (5, 6, 7, 8)}) == 4
-
-
-def test_however_many_threads_cut_the_steps_are_the_same():
-    """And each step of an epoch is drawn anew."""
-    trial = make_trial(check(Run, SETTINGS, "test"), NTU60, threads=1)
-    groups = np.zeros((12, 2), np.int64)  # one sample, again and again
-
-    def arrays(threads):
-        rng = np.random.default_rng(1)
-        found = steps(trial.material, groups, rng, trial.state.model, size=2, threads=threads)
-        return [step.arrays() for step in found]
-
-    one, four = arrays(1), arrays(4)
-    assert len(one) == 6
-    for alone, among in zip(one, four, strict=True):
-        for array, same in zip(alone, among, strict=True):
-            np.testing.assert_array_equal(array, same)
-    assert len({arrays[2].tobytes() for arrays in one}) == 6
-
-
-@GPU
-def test_a_recorded_step_is_that_step():
-    """Steps of changing shapes: what is recorded learns what is not, but for the order of sums."""
-    found = []
-    for replay in (False, True):
-        run = check(Run, SETTINGS | {"train": SETTINGS["train"] | {"replay": replay, "bfloat16": False}}, "test")
-        trial = make_trial(run, NTU60)
-        losses = torch.stack([trial.learner.learn(trial.step(size)) for size in (8, 7, 8, 7, 8, 8, 7, 7)])
-        weights = torch.cat([parameter.detach().flatten() for parameter in trial.state.model.parameters()])
-        found.append((losses, weights))
-    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
-
-
-@GPU
-def test_what_cannot_be_recorded_is_said():
-    replay = Replay(lambda tensor: tensor * tensor.sum().item(), torch.device("cuda"), records=True)
-    replay(np.ones(3, np.float32))
-    with pytest.raises(UserError, match=r"a GPU can record.*train.replay: false"):
-        replay(np.ones(3, np.float32))
 
 
 def test_an_encoder_learns_as_if_it_were_alone():
@@ -399,7 +329,7 @@ def test_an_encoder_learns_as_if_it_were_alone():
         if state:
             for network in (trial.state.model, trial.state.mean):
                 network.encoders[0].load_state_dict(state)
-        loss = loss_of(trial, weights, trial.step(4))
+        loss = trial.loss(trial.step(4), weights)
         loss.backward()
         return loss.detach(), trial.state.model.encoders
 

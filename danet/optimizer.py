@@ -64,7 +64,7 @@ def make_optimizers(network: nn.Module, settings: Train) -> tuple[torch.optim.Op
     """Weight decay on matrices, not on biases, norms, embeddings and relation terms.
 
     The first and the last matrices are AdamW's too, as is the custom with Muon. With orthogonal steps for the first,
-    noise in the joints costs more (docs/results.md).
+    noise in the joints costs more (docs/choices.md).
     """
     named = dict(network.named_parameters())
     weights = [name for name, parameter in named.items() if parameter.ndim == 2 and name.endswith("weight")]

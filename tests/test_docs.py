@@ -13,6 +13,12 @@ QUOTED = re.compile(r"^- `(danet/[\w/]+\.py)`: `(.+)`$", re.MULTILINE)
 SETTING = re.compile(r"`(clips|model|train|split)\.(?!py`)(\w+)`")
 
 
+def headings(page: Path) -> list[str]:
+    """The headings of a page, as links name them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found]
+
+
 def test_every_line_that_the_method_quotes_stands_in_the_code():
     quoted = QUOTED.findall((ROOT / "docs/method.md").read_text())
     assert len(quoted) == 11
@@ -34,7 +40,10 @@ def test_every_table_has_rows(page):
     assert all(lines[number + 1].startswith("|") for number in rules)
 
 
-def test_links_between_the_pages_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_the_pages_lead_somewhere(page):
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        leads_to = (page.parent / target) if target else page
+        assert leads_to.exists(), target
+        if heading:
+            assert heading in headings(leads_to), f"{target}#{heading}"

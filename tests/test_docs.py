@@ -15,7 +15,8 @@ SETTING = re.compile(r"`(clips|model|train|split)\.(?!py`)(\w+)`")
 
 def headings(page: Path) -> list[str]:
     """The headings of a page, as links name them."""
-    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    outside_code = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", outside_code, re.MULTILINE)
     return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in found]
 
 

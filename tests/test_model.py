@@ -86,6 +86,31 @@ def test_attention_rows_sum_to_one_and_local_heads_see_their_part(rng, network):
 
 @torch.no_grad()
 @pytest.mark.parametrize("network", [{}, {"relations": False}], indirect=True)
+def test_attention_is_the_softmax_of_its_terms(network):
+    """As docs/method.md writes it, index by index; two stretches of two moments each, 4 channels a head."""
+    space, time = network.encoders[0].blocks[0].space, network.encoders[0].blocks[0].time
+    tokens = torch.randn(3, 4, len(network.encoders[0].token_embedding), 16)
+    geometry = pair_geometry(torch.randn(3, 4, tokens.shape[2], 3), 2)
+
+    def logits(attention, seen, axes):
+        query, key = attention.query_key(seen).unflatten(-1, (2, 4, 4)).unbind(-3)
+        return torch.einsum(axes, query, key) / 2 + attention.hidden
+
+    wanted = logits(space, tokens.unflatten(1, (2, 2)).mean(dim=2), "ksihd,ksjhd->kshij")
+    if network.settings.relations:
+        wanted += space.relation_term[:, space.relation] + torch.einsum(
+            "hg,ksgij->kshij", space.geometry_term, geometry
+        )
+    torch.testing.assert_close(space(tokens, geometry)[1], wanted.softmax(dim=-1))
+    wanted = logits(time, tokens.mean(dim=2), "kthd,kuhd->khtu")
+    if network.settings.relations:
+        apart = torch.arange(4)[:, None] - torch.arange(4)[None]
+        wanted += time.time_term[:, apart + 3]
+    torch.testing.assert_close(time(tokens)[1], wanted.softmax(dim=-1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("network", [{}, {"relations": False}], indirect=True)
 def test_what_is_mixed_is_attention_and_the_learned_weights_of_pairs(rng, network):
     """As docs/method.md writes it, index by index; two stretches of two moments each."""
     space, time = network.encoders[0].blocks[0].space, network.encoders[0].blocks[0].time

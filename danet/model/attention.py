@@ -96,13 +96,13 @@ class SpatialAttention(nn.Module):
         k, t, length, width = tokens.shape
         s, h = geometry.shape[1], self.heads
         mean = tokens.view(k, s, t // s, length, width).mean(dim=2)
-        query, key = self.query_key(mean).view(k, s, length, 2, h, -1).permute(3, 0, 1, 4, 2, 5)
-        bias = self.hidden
+        query, key = self.query_key(mean).view(k * s, length, 2, h, -1).permute(2, 0, 3, 1, 4)
+        bias = self.hidden.flatten(1)  # (H, L L)
         if self.relations:
-            bias = bias + self.relation_term[:, self.relation]
-            bias = bias + torch.einsum("ksgij,hg->kshij", geometry, self.geometry_term)
-        logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias
-        attention = logits.softmax(dim=-1)  # (K, S, H, L, L)
+            bias = bias + self.relation_term[:, self.relation].flatten(1)
+            bias = torch.baddbmm(bias, self.geometry_term.expand(k * s, -1, -1), geometry.reshape(k * s, 2, -1))
+        logits = query * query.shape[-1] ** -0.5 @ key.mT + bias.view(-1, h, length, length)  # (K S, H, L, L)
+        attention = logits.softmax(dim=-1, dtype=torch.float32).view(k, s, h, length, length)
         value = self.value(tokens).view(k, s, t // s, length, h, -1).permute(0, 1, 4, 3, 2, 5)
         mixing = attention + self.topology if self.relations else attention
         mixed = mixing @ value.reshape(k, s, h, length, -1)  # (K, S, H, L, T / S D / H)
@@ -160,7 +160,7 @@ class TemporalAttention(nn.Module):
         bias = self.hidden
         if self.relations:
             bias = bias + self.time_term[:, self.apart]
-        attention = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias).softmax(dim=-1)
+        attention = (query * query.shape[-1] ** -0.5 @ key.mT + bias).softmax(dim=-1)
         value = self.value(tokens).view(k, t, length, h, -1).permute(0, 3, 1, 2, 4).reshape(k, h, t, -1)
         mixing = attention + self.time_kernel[:, self.apart] if self.relations else attention
         mixed = (mixing @ value).view(k, h, t, length, -1).permute(0, 2, 3, 1, 4)
@@ -184,6 +184,6 @@ class CrossAttention(nn.Module):
         seen = self.norm(other)
         query = self.query(self.norm(own)).view(b, length, self.heads, -1).transpose(1, 2)
         key, value = self.key_value(seen).view(b, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        attention = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(dim=-1)
+        attention = (query * query.shape[-1] ** -0.5 @ key.mT).softmax(dim=-1)
         mixed = (attention @ value).transpose(1, 2).reshape(b, length, width)
         return own + self.merge(mixed), attention

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from danet.config import Clips as ClipSettings
-from danet.config import Partners
+from danet.config import Partners, Stream
 from danet.errors import UserError
 from danet.recording import Sequence
 from danet.skeleton import Layout, find_layout
@@ -96,6 +96,7 @@ class Sequences:
             joints = joints @ self._turns(len(samples), rng)[owner][:, None]
             if self.settings.jitter_metres:
                 deviation = rng.uniform(0, self.settings.jitter_metres, (len(samples), 1, 1, 1)).astype(np.float32)
+                deviation *= rng.random(deviation.shape) < self.settings.jitter_chance
                 joints = joints + deviation[owner] * rng.standard_normal(joints.shape, dtype=np.float32)
         channels = self._channels(joints)
         if rng is not None and self.settings.masked_joints:
@@ -129,8 +130,21 @@ class Sequences:
         pose = joints - joints[:, :, origin : origin + 1]
         pose[:, :, origin] = joints[:, :, origin]
         bone = joints - joints[:, :, list(self.layout.parents)]
-        streams = {"joint": pose, "bone": bone, "joint_motion": _motion(joints), "bone_motion": _motion(bone)}
-        return np.concatenate([streams[name] for name in self.settings.streams], axis=-1)
+        streams = {
+            "joint": lambda: pose,
+            "bone": lambda: bone,
+            "joint_motion": lambda: _motion(joints),
+            "bone_motion": lambda: _motion(bone),
+            "distance": lambda: _distances(joints, self.layout.landmarks),
+        }
+        return np.concatenate([streams[name]() for name in self.settings.streams], axis=-1)
+
+
+def channel_places(streams: Ordered[Stream], layout: Layout) -> dict[Stream, range]:
+    """The places of each stream's channels among those of all."""
+    counts = [len(layout.landmarks) if name == "distance" else 3 for name in streams]
+    ends = np.cumsum(counts).tolist()
+    return {name: range(end - count, end) for name, count, end in zip(streams, counts, ends, strict=True)}
 
 
 def load_sequences(
@@ -237,3 +251,8 @@ def _motion(values: np.ndarray) -> np.ndarray:
     moved = np.zeros_like(values)
     np.subtract(values[:, 1:], values[:, :-1], out=moved[:, :-1])
     return moved
+
+
+def _distances(joints: np.ndarray, landmarks: Ordered[int]) -> np.ndarray:
+    """(..., V, 3) to (..., V, len(landmarks)): how far each joint is from each of these."""
+    return np.stack([np.linalg.norm(joints - joints[..., mark : mark + 1, :], axis=-1) for mark in landmarks], axis=-1)

@@ -13,7 +13,7 @@ from danet.errors import UserError
 S = TypeVar("S", bound="Settings")
 COMPLETE = "complete"  # the whole network among the runs of the ablation
 Partners = Literal["views", "copies", "none"]
-Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "distance"]
 
 
 class Settings(BaseModel):
@@ -92,7 +92,10 @@ class Clips(Settings):
         32, description="Frames of a clip, spread evenly over the part of the sequence it covers."
     )
     streams: tuple[Stream, ...] = Field(
-        ("joint", "bone", "joint_motion", "bone_motion"), min_length=1, description="What the channels of a clip hold."
+        ("joint", "bone", "joint_motion", "bone_motion"),
+        min_length=1,
+        description="What the channels of a clip hold: where each joint is, the bone that ends there, the motion of "
+        "both; distance: how far the joint is from the root and from the end of each part, which no turn changes.",
     )
     face_camera: bool = Field(
         True, description="Turn each sequence about the vertical so that hips and shoulders lie along x on average."
@@ -125,6 +128,7 @@ class Clips(Settings):
     jitter_metres: float = Field(
         0.0, ge=0, description="In training, normal noise on every joint, of a deviation of up to this."
     )
+    jitter_chance: float = Field(1.0, gt=0, le=1, description="In training, the chance that a clip has such noise.")
 
 
 class Model(Settings):

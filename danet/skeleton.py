@@ -101,6 +101,12 @@ class Layout:
         return owner
 
     @cached_property
+    def landmarks(self) -> tuple[int, ...]:
+        """The root, and of each part the joint that is furthest from it: head, hands and feet."""
+        root = next(v for v, p in enumerate(self.parents) if v == p)
+        return (root, *(max(members, key=lambda v: self.hops[root, v]) for members in self.parts.values()))
+
+    @cached_property
     def mirrored(self) -> np.ndarray:
         """(V,) int64: the joint on the other side; itself in the middle of the body."""
         other = np.arange(self.size)

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips import Sequences, facing_turn, fill_gaps, group_views, load_sequences, rotation, windows
+from danet.clips import (
+    Sequences,
+    channel_places,
+    facing_turn,
+    fill_gaps,
+    group_views,
+    load_sequences,
+    rotation,
+    windows,
+)
 from danet.config import Clips
 from danet.recording import Sequence
 from danet.skeleton import KINECT_V2
@@ -40,6 +49,27 @@ def test_streams_are_bones_and_motions(rng):
     np.testing.assert_allclose(motion[:, :-1], np.diff(cut.joints, axis=1), atol=1e-6)
     np.testing.assert_allclose(bone_motion[:, :-1], np.diff(bone, axis=1), atol=1e-6)
     assert not motion[:, -1].any()
+
+
+def test_distances_are_from_the_middle_and_the_ends_of_the_body_and_no_turn_changes_them(rng):
+    ends = ("spine base", "head", "left hand tip", "right hand tip", "left foot", "right foot")
+    marks = [KINECT_V2.joints.index(name) for name in ends]
+    kinds = Clips(frames=16, face_camera=False, streams=("bone", "distance"))
+    joints = walk(rng)
+    turn = rotation(np.array([1.0]), 1)[0] @ rotation(np.array([0.5]), 0)[0]
+    seen, turned = (
+        Sequences([Sequence("a", each)], KINECT_V2, kinds).cut(np.array([0]), None)
+        for each in (joints, (joints @ turn.T).astype(np.float32))
+    )
+    places = channel_places(kinds.streams, KINECT_V2)
+    assert places == {"bone": range(3), "distance": range(3, 9)}
+    assert seen.channels.shape[-1] == 9
+    found = seen.channels[..., list(places["distance"])]
+    for place, mark in enumerate(marks):
+        expected = [[np.linalg.norm(joint - frame[mark]) for joint in frame] for frame in seen.joints[0]]
+        np.testing.assert_allclose(found[0, :, :, place], expected, atol=1e-6)
+    np.testing.assert_allclose(turned.channels[..., list(places["distance"])], found, atol=1e-5)
+    assert np.abs(turned.channels - seen.channels).max() > 0.1, "bones do turn"
 
 
 @settings(max_examples=100, deadline=None)
@@ -122,6 +152,16 @@ def test_each_sample_has_noise_of_its_own_deviation(rng):
     assert deviation.min() < 0.005
     assert 0.045 < deviation.max() < 0.053
     assert deviation.mean() == pytest.approx(0.025, abs=0.004)
+
+
+def test_some_clips_are_spared_the_noise(rng):
+    still = np.repeat(walk(rng, 1), 30, axis=0)
+    plain = {"turn_degrees": 0, "tilt_degrees": 0, "scale": 0, "face_camera": False}
+    settings = Clips(**plain, jitter_metres=0.05, jitter_chance=0.25)
+    cut = Sequences([Sequence("a", still)], KINECT_V2, settings).cut(np.zeros(400, int), np.random.default_rng(1))
+    moved = np.abs(cut.joints - still[0, 0]).max(axis=(1, 2, 3))
+    assert (moved > 1e-5).mean() == pytest.approx(0.25, abs=0.07)
+    assert moved.max() > 0.1
 
 
 def test_both_actors_of_a_sample_are_turned_alike(rng):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from danet.clips import Sequences
+from danet.clips import Sequences, channel_places
 from danet.config import Clips, Model, Train
 from danet.errors import UserError
 from danet.model.attention import pair_geometry, token_relations
@@ -19,15 +19,15 @@ from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS
 
 CPU = torch.device("cpu")
 ACTIONS = ["a", "b", "c"]
-APART = {"encoders": [["joint"], ["bone_motion", "bone"]]}
+APART = {"encoders": [["joint"], ["bone_motion", "distance"]]}
+CLIPS = Clips(frames=8, streams=("joint", "distance", "bone", "joint_motion", "bone_motion"))
 
 
 def about(layout=KINECT_V2, **model):
     settings = Model(width=16, blocks=2, heads=4, **model)
-    clips = Clips(frames=8)
     return {
         "model": settings.model_dump(mode="json"),
-        "clips": clips.model_dump(mode="json"),
+        "clips": CLIPS.model_dump(mode="json"),
         "layout": layout.name,
         "actions": ACTIONS,
     }
@@ -48,7 +48,7 @@ def sequences(rng, layout=KINECT_V2, actors=(1, 2, 1, 2), settings=None):
         Sequence(f"s{place}", rng.normal(0, 0.5, (20 + place, count, layout.size, 3)).astype(np.float32))
         for place, count in enumerate(actors)
     ]
-    return Sequences(made, layout, settings or Clips(frames=8))
+    return Sequences(made, layout, settings or CLIPS)
 
 
 def batch(rng, **kwargs):
@@ -161,16 +161,17 @@ def test_a_part_tells_its_joints_apart_and_sees_no_others(layout):
 @torch.no_grad()
 @pytest.mark.parametrize("network", [APART], indirect=True)
 def test_an_encoder_sees_its_streams_alone_and_all_of_them_label_together(rng, network):
-    channels, *rest = batch(rng)  # joint, bone, joint_motion, bone_motion: three channels each
+    channels, *rest = batch(rng)
     plain = network(channels, *rest)
     assert plain.votes.shape == (4, 2, len(ACTIONS))
     geometric = plain.votes.softmax(dim=2).prod(dim=1).sqrt()
     torch.testing.assert_close(plain.logits.softmax(dim=1), geometric / geometric.sum(dim=1, keepdim=True))
-    for stream, changed in enumerate([{0}, {1}, set(), {1}]):
+    seen_by = {"joint": {0}, "distance": {1}, "bone": set(), "joint_motion": set(), "bone_motion": {1}}
+    for stream, places in channel_places(CLIPS.streams, KINECT_V2).items():
         other = channels.clone()
-        other[..., 3 * stream : 3 * stream + 3] += 1
+        other[..., list(places)] += 1
         votes = network(other, *rest).votes
-        assert {place for place in (0, 1) if not torch.equal(votes[:, place], plain.votes[:, place])} == changed
+        assert {place for place in (0, 1) if not torch.equal(votes[:, place], plain.votes[:, place])} == seen_by[stream]
 
 
 @pytest.mark.parametrize("network", [APART], indirect=True)
@@ -216,7 +217,7 @@ def test_a_sample_does_not_depend_on_its_batch(rng, network):
 def test_an_absent_second_actor_changes_nothing(rng, network):
     one = rng.normal(0, 0.5, (20, 1, 25, 3)).astype(np.float32)
     padded = np.concatenate([one, np.zeros_like(one)], axis=1)
-    made = Sequences([Sequence("one", one), Sequence("padded", padded)], KINECT_V2, Clips(frames=8))
+    made = Sequences([Sequence("one", one), Sequence("padded", padded)], KINECT_V2, CLIPS)
     logits = network(*as_tensors(made.cut(np.arange(2), None), CPU)).logits
     torch.testing.assert_close(logits[0], logits[1])
 

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from danet.config import Model
+from danet.clips import channel_places
+from danet.config import Model, Stream
 from danet.model.attention import CrossAttention, SpatialAttention, TemporalAttention, pair_geometry
 from danet.skeleton import Layout
-
-COORDINATES = 3  # of a joint in each stream
 
 
 @dataclass(frozen=True)
@@ -179,17 +178,18 @@ class DANet(nn.Module):
     channel_scale: Tensor
     encoders: Sequence[Encoder]
 
-    def __init__(self, *, settings: Model, layout: Layout, frames: int, streams: tuple[str, ...], actions: int):
+    def __init__(self, *, settings: Model, layout: Layout, frames: int, streams: tuple[Stream, ...], actions: int):
         super().__init__()
+        places = channel_places(streams, layout)
         self.settings, self.layout = settings, layout
-        self.register_buffer("channel_scale", torch.ones(COORDINATES * len(streams)))  # set from the data
+        self.register_buffer("channel_scale", torch.ones(sum(map(len, places.values()))))  # set from the data
         self.parts = PartPlaces(layout) if settings.parts else nn.Identity()
         self.encoders = nn.ModuleList(  # type: ignore[assignment]
             Encoder(
                 settings=settings,
                 layout=layout,
                 moments=frames // settings.stride,
-                seen=[COORDINATES * streams.index(name) + axis for name in names for axis in range(COORDINATES)],
+                seen=[place for name in names for place in places[name]],
                 actions=actions,
             )
             for names in settings.encoders or (streams,)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from danet.config import Clips
 from danet.errors import UserError
 from danet.files import written_whole
-from danet.model.danet import COORDINATES, DANet
+from danet.model.danet import DANet
 from danet.model.weights import load_model
 from danet.network import INPUTS, OUTPUTS, OnnxNetwork
 
@@ -105,7 +105,7 @@ def _random_inputs(
     """Arrays of the shapes of INPUTS; each clip belongs to some sample, and each sample has one."""
     frames, size = Clips.model_validate(about["clips"]).frames, model.layout.size
     channels = rng.normal(size=(clips, frames, size, len(model.channel_scale))) * model.channel_scale.numpy()
-    joints = rng.normal(size=(clips, frames, size, COORDINATES))
+    joints = rng.normal(size=(clips, frames, size, 3))
     owner = np.sort(np.arange(clips) % samples)
     share = (owner == np.arange(samples)[:, None]).astype(np.float32)
     share /= share.sum(axis=1, keepdims=True)

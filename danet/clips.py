@@ -130,14 +130,10 @@ class Sequences:
         pose = joints - joints[:, :, origin : origin + 1]
         pose[:, :, origin] = joints[:, :, origin]
         bone = joints - joints[:, :, list(self.layout.parents)]
-        streams = {
-            "joint": lambda: pose,
-            "bone": lambda: bone,
-            "joint_motion": lambda: _motion(joints),
-            "bone_motion": lambda: _motion(bone),
-            "distance": lambda: _distances(joints, self.layout.landmarks),
-        }
-        return np.concatenate([streams[name]() for name in self.settings.streams], axis=-1)
+        streams = {"joint": pose, "bone": bone, "joint_motion": _motion(joints), "bone_motion": _motion(bone)}
+        if "distance" in self.settings.streams:
+            streams["distance"] = _distances(joints, self.layout.landmarks)
+        return np.concatenate([streams[name] for name in self.settings.streams], axis=-1)
 
 
 def channel_places(streams: Ordered[Stream], layout: Layout) -> dict[Stream, range]:
@@ -253,6 +249,8 @@ def _motion(values: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _distances(joints: np.ndarray, landmarks: Ordered[int]) -> np.ndarray:
+def _distances(joints: np.ndarray, landmarks: list[int]) -> np.ndarray:
     """(..., V, 3) to (..., V, len(landmarks)): how far each joint is from each of these."""
-    return np.stack([np.linalg.norm(joints - joints[..., mark : mark + 1, :], axis=-1) for mark in landmarks], axis=-1)
+    axes = np.moveaxis(joints, -1, 0)
+    x, y, z = (np.square(axis[..., :, None] - axis[..., None, landmarks]) for axis in axes)
+    return np.sqrt(x + y + z)

@@ -101,10 +101,10 @@ class Layout:
         return owner
 
     @cached_property
-    def landmarks(self) -> tuple[int, ...]:
+    def landmarks(self) -> list[int]:
         """The root, and of each part the joint that is furthest from it: head, hands and feet."""
         root = next(v for v, p in enumerate(self.parents) if v == p)
-        return (root, *(max(members, key=lambda v: self.hops[root, v]) for members in self.parts.values()))
+        return [root, *(max(members, key=lambda v: self.hops[root, v]) for members in self.parts.values())]
 
     @cached_property
     def mirrored(self) -> np.ndarray:

@@ -27,7 +27,7 @@ def scores_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: t
     def scores(chosen: np.ndarray) -> np.ndarray:
         cuts = (sequences.cut(chosen, None, window) for window in windows(sequences.settings))
         found = [model(*as_tensors(batch, device)).logits.float().softmax(dim=1) for batch in cuts]
-        return over_windows(torch.stack(found).cpu().numpy())
+        return over_windows(torch.stack(found).cpu().numpy(), len(model.encoders))
 
     batches = np.split(samples, range(EVALUATION_BATCH, len(samples), EVALUATION_BATCH))
     return np.concatenate([scores(batch) for batch in batches])

@@ -14,6 +14,7 @@ from danet.clips import Sequences, load_sequences, windows
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluate import evaluate
+from danet.network import SURENESS, SURER, over_windows
 from danet.predict import Predictor
 from danet.scores import as_tensors, scores_of
 
@@ -163,3 +164,12 @@ def test_real_recordings_are_prepared(recordings, tmp_path):
     aside = pd.read_parquet(tmp_path / "x_set_aside.parquet").set_index("name")["reason"]
     assert "list of missing skeletons" in aside["S001C002P006R001A008"]
     assert "same sample" in aside["S001C001P001R001A001"]
+
+
+def test_a_sure_window_counts_for_more_and_several_encoders_are_surer_of_the_same():
+    found = np.array([[[0.9, 0.05, 0.05]], [[0.2, 0.5, 0.3]]], np.float32)
+    alone, several = (over_windows(found, encoders) for encoders in (1, 4))
+    weights = np.array([0.9, 0.5]) ** SURENESS
+    np.testing.assert_allclose(alone[0], weights @ found[:, 0] / weights.sum(), rtol=1e-6)
+    np.testing.assert_allclose(several, alone**SURER / (alone**SURER).sum(), rtol=1e-6)
+    assert several.max() > alone.max() > 0.8

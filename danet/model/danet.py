@@ -17,19 +17,16 @@ from danet.config import Model, Stream
 from danet.model.attention import CrossAttention, SpatialAttention, TemporalAttention, pair_geometry
 from danet.skeleton import Layout
 
-SURER = 1.3  # several encoders err apart: where they agree, they are surer together than each by itself
-
 
 @dataclass(frozen=True)
 class Output:
     """What the network says of B samples, or what each of its E encoders does.
 
     `logits` (B, actions): the mean over the encoders of the logarithm of the probabilities that `votes` (B, E, actions)
-    stand for, of several encoders times SURER, so that their softmax is a geometric mean, made surer; `features`
-    (B, E, 4 D); `joint_maps` (B, E, L) and `moment_map` (B, T): the share of the cross-attention that each token and
-    each moment (some frames, see `stride`) receives, each row summing to 1; `pair_map` (B, L, L): how much each token
-    attends to each, rows summing to 1, None without cross-attention. `joint_map`, `moment_map` and `pair_map` are the
-    mean over the encoders.
+    stand for, so that their softmax is the geometric mean of those; `features` (B, E, 4 D); `joint_maps` (B, E, L) and
+    `moment_map` (B, T): the share of the cross-attention that each token and each moment (some frames, see `stride`)
+    receives, each row summing to 1; `pair_map` (B, L, L): how much each token attends to each, rows summing to 1, None
+    without cross-attention. `joint_map`, `moment_map` and `pair_map` are the mean over the encoders.
     """
 
     logits: Tensor
@@ -242,7 +239,7 @@ class DANet(nn.Module):
         votes = torch.stack([each.vote for each in readings], dim=1)
         pair_maps = [each.pair_map for each in readings if each.pair_map is not None]
         return Output(
-            logits=votes.log_softmax(dim=2).mean(dim=1) * (SURER if len(readings) > 1 else 1),
+            logits=votes.log_softmax(dim=2).mean(dim=1),
             votes=votes,
             features=torch.stack([each.features for each in readings], dim=1),
             joint_maps=torch.stack([each.joint_map for each in readings], dim=1),

@@ -14,7 +14,7 @@ from danet.clips import Sequences, load_sequences, windows
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluate import evaluate
-from danet.network import SURENESS, SURER, over_windows
+from danet.network import over_windows
 from danet.predict import Predictor
 from danet.scores import as_tensors, scores_of
 
@@ -44,7 +44,7 @@ def test_a_file_scores_as_in_the_batch(trained):
         np.testing.assert_allclose(found, scores[name], atol=1e-5)
 
 
-def test_the_surer_a_window_the_more_it_counts(trained):
+def test_the_surer_a_window_the_more_it_counts_and_several_encoders_are_surer_of_the_same(trained):
     predictor = Predictor(trained / "weights.safetensors")
     file = min((trained / "raw").iterdir())
     predictor.clips = predictor.clips.model_copy(update={"windows": (1, 0.6)})
@@ -54,11 +54,15 @@ def test_the_surer_a_window_the_more_it_counts(trained):
         batch = as_tensors(made.cut(np.array([0]), None, window), predictor.network.device)
         each.append(predictor.network.model(*batch).logits.softmax(dim=1).detach().cpu().numpy()[0])
     assert np.ptp(each, axis=0).max() > 1e-5
-    wanted = np.average(each, axis=0, weights=np.max(each, axis=1) ** 4)
+    mean = np.average(each, axis=0, weights=np.max(each, axis=1) ** 4)
+    assert len(predictor.network.model.encoders) > 1, "which are surer together than their mean"
+    wanted = mean**1.3 / (mean**1.3).sum()
     np.testing.assert_allclose(predictor.scores(file), wanted, atol=1e-6)
     scores = scores_of(predictor.network.model, made, np.array([0]), predictor.network.device)
     np.testing.assert_allclose(scores[0], wanted, atol=1e-6)
     assert scores.sum() == pytest.approx(1)
+    alone = over_windows(np.array(each)[:, None], 1)
+    np.testing.assert_allclose(alone[0], mean, atol=1e-6)
 
 
 def test_the_command_prints_what_was_asked_for(trained):
@@ -164,12 +168,3 @@ def test_real_recordings_are_prepared(recordings, tmp_path):
     aside = pd.read_parquet(tmp_path / "x_set_aside.parquet").set_index("name")["reason"]
     assert "list of missing skeletons" in aside["S001C002P006R001A008"]
     assert "same sample" in aside["S001C001P001R001A001"]
-
-
-def test_a_sure_window_counts_for_more_and_several_encoders_are_surer_of_the_same():
-    found = np.array([[[0.9, 0.05, 0.05]], [[0.2, 0.5, 0.3]]], np.float32)
-    alone, several = (over_windows(found, encoders) for encoders in (1, 4))
-    weights = np.array([0.9, 0.5]) ** SURENESS
-    np.testing.assert_allclose(alone[0], weights @ found[:, 0] / weights.sum(), rtol=1e-6)
-    np.testing.assert_allclose(several, alone**SURER / (alone**SURER).sum(), rtol=1e-6)
-    assert several.max() > alone.max() > 0.8

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_report import PUBLISHED, make_preparation, make_run
+from made_runs import PUBLISHED, make_preparation, make_run
 
 from danet.report.page import render
 

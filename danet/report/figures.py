@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from danet.report import tables
+from danet.report import details
 from danet.report.collect import Group
 from danet.report.drawing import INK, style, to_svg
 
@@ -30,7 +30,7 @@ def heading(group: Group, what: str, width: int = 100) -> str:
 
 def confusion(group: Group) -> str:
     """The confusion matrix: rows are actions and add to 100 percent, columns are what they were taken for."""
-    table = tables.confusion(group)
+    table = details.confusion(group)
     drawn = table[(table["count"] > 0) & (table["share_percent"] >= FAINTEST_PERCENT)]
     size = len(group.actions)
     numbered = size <= NUMBERED
@@ -68,7 +68,7 @@ def confusion(group: Group) -> str:
 
 def curves(group: Group, measure: str) -> str:
     """Loss or accuracy per epoch, training and validation, one line per seed; a ring marks the chosen epoch."""
-    table = tables.curves(group)
+    table = details.curves(group)
     train, validation = MEASURES[measure]
     with style():
         figure = Figure(figsize=(4.9, 3.1))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from danet.config import COMPLETE
 from danet.datasets.catalogue import known_datasets
-from danet.report import attention, dropped, figures, tables
+from danet.report import attention, details, dropped, figures, tables
 from danet.report.collect import Cost, Group, Metrics, Preparation, Run
 from danet.report.columns import (
     ABLATION,
@@ -90,7 +90,7 @@ def crossed(groups: Sequence[Group], files: Files) -> list[Table]:
     """Accuracy by what was trained on and what was tested on, for each protocol of several folds."""
     found = []
     for folds in tables.families(groups):
-        frame = tables.by_fold_and_view(folds)
+        frame = details.by_fold_and_view(folds)
         if frame is not None:
             family = folds[0].protocol.partition("/")[0]
             views = [Column(name, str(name), "percent", bar=True) for name in frame.columns[1:-1]]
@@ -124,12 +124,12 @@ def group_section(group: Group, files: Files) -> dict:
     """Figures and tables of one protocol."""
     known = known_datasets()
     about = known[group.dataset].protocols.get(group.protocol) if group.dataset in known else None
-    confusion = keep(files, f"{group.slug}--confusion", tables.confusion(group))
-    curves = keep(files, f"{group.slug}--curves", tables.curves(group))
+    confusion = keep(files, f"{group.slug}--confusion", details.confusion(group))
+    curves = keep(files, f"{group.slug}--curves", details.curves(group))
     drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}
     by_factor = {}
-    for factor in tables.FACTORS:
-        frame = tables.by_factor(group, factor)
+    for factor in details.FACTORS:
+        frame = details.by_factor(group, factor)
         if frame is None:
             continue
         columns = (Column(factor, factor.capitalize(), "text" if factor == "view" else "number"), SAMPLES, TOP1_BAR)
@@ -137,23 +137,23 @@ def group_section(group: Group, files: Files) -> dict:
         by_factor[factor] = show(files, name, frame, columns, caption=f"Accuracy by {factor}")
         if factor == "view" and len(frame) > 1:
             drawn["by-view"] = (figures.by_view(group, frame), by_factor[factor].csv)
-    turned = tables.turned(group)
+    turned = details.turned(group)
     if turned is not None:
         drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
-    worse = tables.robustness(group)
+    worse = details.robustness(group)
     robust = None
     if worse is not None:
         caption = "Accuracy on recordings made worse"
         robust = show(files, f"{group.slug}--robustness", worse, ROBUSTNESS, caption=caption)
         drawn["robustness"] = (figures.robustness(group, worse), robust.csv)
-    calibrated = tables.calibration(group)
+    calibrated = details.calibration(group)
     if calibrated is not None:
         csv = keep(files, f"{group.slug}--calibration", calibrated)
         drawn["calibration"] = (figures.calibration(group, calibrated), csv)
-    pairs = tables.confused(group)
+    pairs = details.confused(group)
     name = f"{group.slug}--confused-pairs"
     confused = show(files, name, pairs, CONFUSED, caption="Most confused pairs", most=MOST_PAIRS)
-    actions = tables.per_action(group)
+    actions = details.per_action(group)
     return {
         "id": group.slug,
         "title": group.title,

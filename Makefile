@@ -25,6 +25,7 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # What follows from the code: the settings' schema and page, and the README's picture.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from danet.config import read_config
-from danet.cost import measure
-from danet.datasets.catalogue import find_dataset
+from danet.config.settings import read_config
+from danet.cost.measure import measure
+from danet.datasets.registry import find_dataset
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"NW-UCLA": "nw_ucla", "NTU RGB+D 60": "ntu60"}

@@ -28,9 +28,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from danet.config import read_config
-from danet.cost import BATCH, make_trial, timed
-from danet.datasets.catalogue import find_dataset
+from danet.config.settings import read_config
+from danet.cost.measure import BATCH, make_trial, timed
+from danet.datasets.registry import find_dataset
 
 ROOT = Path(__file__).parents[1]
 SGN_TEST_BATCH = 160  # SGN's network at test takes this many clips, neither more nor fewer

@@ -22,7 +22,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from danet.config import Simulate
+from danet.config.settings import Simulate
 from danet.simulate.actions import TWO_PERSON
 from danet.simulate.simulate import performances, simulate_text
 

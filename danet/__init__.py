@@ -5,8 +5,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from danet.model.danet import DANet
-    from danet.predict import Predictor, load, prepare
+    from danet.inference.predictor import Predictor, load, prepare
+    from danet.models.danet.network import DANet
 
 __all__ = ["DANet", "Predictor", "load", "prepare"]
 
@@ -16,15 +16,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 # Imported when asked for: torch takes seconds.
 HOMES = {
-    "DANet": "danet.model.danet",
-    "Predictor": "danet.predict",
-    "load": "danet.predict",
+    "DANet": "danet.models.danet.network",
+    "Predictor": "danet.inference.predictor",
+    "load": "danet.inference.predictor",
+    "prepare": "danet.inference.predictor",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name == "prepare":
-        return import_module("danet.prepare")  # the package, which can be called
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(HOMES[name]), name)

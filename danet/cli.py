@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from danet.config import Prepare, Split, check, read_config
-from danet.datasets.catalogue import find_dataset
+from danet.config.base import check
+from danet.config.settings import Prepare, Split, read_config
 from danet.datasets.custom import CUSTOM, use_folder
 from danet.datasets.dataset import Dataset
+from danet.datasets.registry import find_dataset
 from danet.errors import UserError
-from danet.files import written_whole
+from danet.io.files import written_whole
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +47,7 @@ def prepare_command(
 
     Example: danet prepare ntu60 --raw data/nturgbd_raw/nturgb+d_skeletons --out ntu60.h5
     """
-    from danet.prepare.chain import prepare
+    from danet.preparation.chain import prepare
 
     settings = check(Prepare, {"timing": timing, "strict": strict, "drop_copies": not keep_copies}, "prepare")
     print(json.dumps(prepare(_dataset_in(raw, dataset), raw, out, settings=settings, jobs=jobs)))
@@ -63,7 +64,7 @@ def check_command(
 
     Example: danet check ntu60 data/nturgbd_raw/nturgb+d_skeletons
     """
-    from danet.check import as_text, check_folder
+    from danet.preparation.check import as_text, check_folder
 
     report = check_folder(_dataset_in(folder, dataset), folder, jobs=jobs)
     print(json.dumps(report) if as_json else as_text(report))
@@ -89,7 +90,7 @@ def split_command(
     """
     import pandas as pd
 
-    from danet.prepare.split import counts, split
+    from danet.preparation.split import counts, split
 
     chosen = find_dataset(dataset)
     values = {"validation_by": validation_by, "validation_share": validation_share, "leave_out": leave_out or ()}
@@ -129,8 +130,8 @@ def predict_command(
 
     Example: danet predict weights.safetensors S001C001P001R001A001.skeleton
     """
-    from danet.labels import Labels, as_json_text, as_table, write_csv
-    from danet.predict import Predictor
+    from danet.inference.output import Labels, as_json_text, as_table, write_csv
+    from danet.inference.predictor import Predictor
 
     if as_json and as_csv:
         raise UserError("wanted one of --json and --csv, found both")
@@ -166,8 +167,8 @@ def stream_command(
 
     Example: danet stream weights.safetensors < frames.jsonl
     """
-    from danet.predict import Predictor
-    from danet.stream import labels_of
+    from danet.inference.predictor import Predictor
+    from danet.inference.stream import labels_of
 
     for label in labels_of(Predictor(weights), sys.stdin.buffer, window, every):
         print(json.dumps(label, ensure_ascii=False), flush=True)
@@ -189,7 +190,7 @@ def draw_command(
 
     Example: danet draw S001C001P001R001A001.skeleton --out drawn.gif
     """
-    from danet.draw import draw
+    from danet.inference.draw import draw
 
     out = out or Path(f"{file.stem}.gif")
     print(json.dumps({"picture": str(out), **draw(file, out, attention)}))
@@ -207,7 +208,7 @@ def estimate_command(
 
     Example: danet estimate ntu60/cross_view --memory 8
     """
-    from danet.estimate import as_text, estimate
+    from danet.cost.estimate import as_text, estimate
 
     dataset, _, protocol = run.partition("/")
     settings = read_config(config)
@@ -236,7 +237,7 @@ def export_ctr_gcn_command(
 
     Example: danet export ctr-gcn ntu60.h5 --protocol cross_view --out NTU60_CV.npz
     """
-    from danet.export import export_ctr_gcn
+    from danet.preparation.peer_formats import export_ctr_gcn
 
     print(json.dumps(export_ctr_gcn(centred, protocol, out)))
 
@@ -251,7 +252,7 @@ def export_sgn_command(
 
     Example: danet export sgn ntu60.h5 --protocol cross_view --out NTU_CV.h5
     """
-    from danet.export import export_sgn
+    from danet.preparation.peer_formats import export_sgn
 
     print(json.dumps(export_sgn(centred, protocol, out)))
 
@@ -267,7 +268,7 @@ def export_onnx_command(
 
     Example: danet export onnx weights.safetensors danet.onnx
     """
-    from danet.model.onnx import export_onnx
+    from danet.inference.export_onnx import export_onnx
 
     print(json.dumps(export_onnx(weights, out)))
 

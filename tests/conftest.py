@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import yaml
 
-from danet.config import Prepare, Run, Simulate, check
+from danet.config.base import check
+from danet.config.settings import Prepare, Run, Simulate
 from danet.datasets.demo import DEMO
-from danet.prepare.chain import prepare
-from danet.prepare.split import split
-from danet.recording import Bodies
+from danet.preparation.chain import prepare
+from danet.preparation.split import split
 from danet.simulate.simulate import simulate
-from danet.train import train
+from danet.skeleton.recording import Bodies
+from danet.training.train import train
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")

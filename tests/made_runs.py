@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from danet.datasets.catalogue import DATASETS
+from danet.datasets.registry import DATASETS
 
 EVIL = "<script>alert(1)</script>"
 ACTIONS = ["walk", EVIL, "pay $5 & $6"]

@@ -7,16 +7,17 @@ import pandas as pd
 import pytest
 from conftest import train_on_demo
 
-from danet.attend import attend, map_agreement, pairs_of_views
-from danet.clips import Sequences
-from danet.config import Clips
+from danet.clips.sequences import Sequences
+from danet.config.settings import Clips
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.model.weights import load_model
-from danet.recording import Sequence
-from danet.scores import as_tensors
-from danet.skeleton import KINECT_V2
-from danet.store import open_records
+from danet.evaluation.attention import attend, pairs_of_views
+from danet.inference.scores import as_tensors
+from danet.io.store import open_records
+from danet.metrics import map_agreement
+from danet.models.weights import load_model
+from danet.skeleton.layout import KINECT_V2
+from danet.skeleton.recording import Sequence
 
 NAMES = [f"S001C00{camera}P00{person}R001A00{action}" for camera in (1, 2, 3) for person in (1, 2) for action in (1, 2)]
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from conftest import kinect_text
 
-from danet.check import SHOWN, check_folder
 from danet.cli import main
-from danet.datasets.catalogue import DATASETS
+from danet.datasets.registry import DATASETS
 from danet.datasets.uestc import UESTC
+from danet.preparation.check import SHOWN, check_folder
 
 LISTED = "S001C002P006R001A008"  # on the authors' list
 

@@ -5,20 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips import (
-    Sequences,
-    channel_places,
-    facing_turn,
-    fill_gaps,
-    group_views,
-    load_sequences,
-    rotation,
-    windows,
-)
-from danet.config import Clips
-from danet.recording import Sequence
-from danet.skeleton import KINECT_V2
-from danet.store import write_records
+from danet.clips.sequences import Sequences, facing_turn, fill_gaps, load_sequences, rotation, windows
+from danet.clips.streams import channel_places
+from danet.config.settings import Clips
+from danet.io.store import write_records
+from danet.skeleton.layout import KINECT_V2
+from danet.skeleton.recording import Sequence
+from danet.training.batches import group_views
 
 
 def walk(rng, frames=30, actors=1):

@@ -7,8 +7,8 @@ import pytest
 from made_runs import PUBLISHED, make_preparation, make_run
 
 from danet.errors import UserError
-from danet.report.collect import read_groups
 from danet.report.page import render
+from danet.report.runs import read_groups
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "run.json", "history.jsonl", "scores.parquet", "attention.json"])

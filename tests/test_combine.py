@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from danet.combine import fuse
-from danet.files import read_json, write_json
+from danet.evaluation.combine import fuse
+from danet.io.files import read_json, write_json
 
 
 def test_scores_are_averaged_and_copies_counted_apart(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from danet.config import Config, Run, check_config
+from danet.config.settings import Config, Run, check_config
 from danet.errors import UserError
 from tools.generate import schema, settings_page
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from danet.config import check_config
-from danet.cost import make_trial, measure
+from danet.config.settings import check_config
+from danet.cost.estimate import estimate
+from danet.cost.measure import make_trial, measure
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.estimate import estimate
 
 SETTINGS = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2, "expansion": 2}}
 CPU_ONLY = pytest.mark.skipif(torch.cuda.is_available(), reason="counts what is kept on the CPU")

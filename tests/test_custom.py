@@ -10,26 +10,27 @@ import pytest
 import yaml
 from conftest import Checkout, kinect_text
 
-from danet.check import check_folder
-from danet.config import Prepare, Run, Split, check, check_config
-from danet.datasets.catalogue import find_dataset, known_datasets
+from danet.config.base import check
+from danet.config.settings import Prepare, Run, Split, check_config
 from danet.datasets.custom import FOLDER, use_folder
-from danet.datasets.reading import read_npy, reader
+from danet.datasets.readers.any_file import read_npy, reader
+from danet.datasets.registry import find_dataset, known_datasets
 from danet.errors import BadRecording, UserError
-from danet.evaluate import evaluate
-from danet.export import export_ctr_gcn, export_sgn
-from danet.files import read_json
-from danet.model.weights import read_tensors
-from danet.plan import planned
-from danet.predict import Predictor
-from danet.predict import prepare as prepare_file
-from danet.prepare.chain import prepare
-from danet.prepare.manifest import listing_hash
-from danet.prepare.split import counts, split
-from danet.recording import Sequence
-from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS, find_layout, make_layout
-from danet.store import open_records
-from danet.train import train
+from danet.evaluation.evaluate import evaluate
+from danet.inference.predictor import Predictor
+from danet.inference.predictor import prepare as prepare_file
+from danet.io.files import read_json
+from danet.io.store import open_records
+from danet.models.weights import read_tensors
+from danet.pipeline.runs import planned
+from danet.preparation.chain import prepare
+from danet.preparation.check import check_folder
+from danet.preparation.manifest import listing_hash
+from danet.preparation.peer_formats import export_ctr_gcn, export_sgn
+from danet.preparation.split import counts, split
+from danet.skeleton.layout import KINECT_V1, KINECT_V2, LAYOUTS, find_layout, make_layout
+from danet.skeleton.recording import Sequence
+from danet.training.train import train
 
 STICK = {
     "name": "stick",

@@ -13,13 +13,13 @@ import pytest
 from conftest import BAD, FIRST, GOOD, JOINT_LINE, SECOND, START, fill, recording
 
 from danet.cli import main
-from danet.datasets.skeleton_text import read_skeleton_text
+from danet.datasets.readers.kinect_text import read_skeleton_text
 from danet.errors import BadRecording
-from danet.prepare import chain
-from danet.prepare.denoise import NOBODY_KEPT
-from danet.prepare.manifest import NO_SAMPLE, NO_TEXT, TWICE
-from danet.prepare.parse import NOBODY, UNREADABLE
-from danet.store import open_records
+from danet.io.store import open_records
+from danet.preparation import chain
+from danet.preparation.denoise import NOBODY_KEPT
+from danet.preparation.manifest import NO_SAMPLE, NO_TEXT, TWICE
+from danet.preparation.parse import NOBODY, UNREADABLE
 
 
 @pytest.fixture

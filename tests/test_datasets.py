@@ -8,14 +8,15 @@ import pytest
 import yaml
 from scipy.io import savemat
 
-from danet.config import Split
-from danet.datasets.catalogue import DATASETS
-from danet.datasets.nw_ucla import NW_UCLA, read_nw_ucla
+from danet.config.settings import Split
+from danet.datasets.nw_ucla import NW_UCLA
+from danet.datasets.readers.nw_ucla import read_nw_ucla
+from danet.datasets.readers.uestc import read_uestc
+from danet.datasets.registry import DATASETS
 from danet.datasets.uestc import UESTC, parse_uestc_name
-from danet.datasets.uestc_files import read_uestc
 from danet.errors import BadRecording, UserError
-from danet.prepare.manifest import LEFT_OUT, NO_SAMPLE, TWICE, make_manifest
-from danet.prepare.split import counts, split
+from danet.preparation.manifest import LEFT_OUT, NO_SAMPLE, TWICE, make_manifest
+from danet.preparation.split import counts, split
 
 COUNTS = yaml.safe_load("""
 ntu60/cross_subject: [40091, 16487]

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.config import Prepare
-from danet.prepare.centre import centre
-from danet.prepare.denoise import denoise, motion_of, sound_frames
-from danet.recording import Bodies
+from danet.config.settings import Prepare
+from danet.preparation.centre import centre
+from danet.preparation.denoise import denoise, motion_of, sound_frames
+from danet.skeleton.recording import Bodies
 
 OBSERVED, REFERENCE = Prepare(timing="observed"), Prepare(timing="reference")
 
@@ -106,7 +106,7 @@ def test_the_third_of_three_at_once_finds_no_room(make_bodies):
 @pytest.mark.parametrize("which", ["ntu_samples", "ntu_stress"])
 def test_reference_timing_gives_the_reference_arrays_bit_for_bit(recordings, which):
     from danet.datasets.ntu import NTU60
-    from danet.prepare.parse import read_recording
+    from danet.preparation.parse import read_recording
 
     with np.load(recordings / f"{which}_golden.npz") as golden:
         arrays = {key.removeprefix("denoised/"): golden[key] for key in golden if key.startswith("denoised/")}

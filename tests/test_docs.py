@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from danet.config import Run
+from danet.config.settings import Run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -8,12 +8,12 @@ from conftest import kinect_text
 from PIL import Image, ImageSequence
 
 from danet.cli import draw_command
-from danet.config import Prepare
-from danet.draw import GREY, INKS, actor_of, draw
+from danet.config.settings import Prepare
 from danet.errors import UserError
-from danet.inputs import read_bodies
-from danet.model.weights import build_model, save_weights
-from danet.skeleton import KINECT_V2
+from danet.inference.draw import GREY, INKS, actor_of, draw
+from danet.inference.recordings import read_bodies
+from danet.models.weights import build_model, save_weights
+from danet.skeleton.layout import KINECT_V2
 
 CLIPS = {"frames": 8}
 MODEL = {"width": 16, "blocks": 1, "heads": 2}

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from danet import fingerprint as module
-from danet.fingerprint import PACKAGE, fingerprint
+from danet.pipeline import fingerprint as module
+from danet.pipeline.fingerprint import PACKAGE, fingerprint
 
 SCRIPTS = PACKAGE.parent / "workflow/scripts"
 
@@ -57,4 +57,4 @@ def test_a_joint_layout_counts_where_it_is_read(package):
     edit(package / "layouts/coco_17.yaml", "origin: nose", "origin: left hip")
     for script, old in zip(scripts, before, strict=True):
         new = fingerprint(script)
-        assert {name for name in new if new[name] != old[name]} == {"danet.layouts/coco_17.yaml"}
+        assert {name for name in new if new[name] != old[name]} == {"danet.skeleton.layouts/coco_17.yaml"}

@@ -18,9 +18,9 @@ import pytest
 from conftest import kinect_text
 from scipy.io import savemat
 
-from danet.datasets.nw_ucla import read_nw_ucla
-from danet.datasets.skeleton_text import read_skeleton_text
-from danet.datasets.uestc_files import read_uestc
+from danet.datasets.readers.kinect_text import read_skeleton_text
+from danet.datasets.readers.nw_ucla import read_nw_ucla
+from danet.datasets.readers.uestc import read_uestc
 from danet.errors import BadRecording
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from danet.config import Clips, Model, Prepare, Simulate
+from danet.config.networks import Model
+from danet.config.settings import Clips, Prepare, Simulate
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.inputs import read_sequence, recordings_in
-from danet.labels import Labels
-from danet.model.weights import build_model, save_weights
-from danet.predict import Predictor, load, scores_by_file
-from danet.prepare.parse import read_recording
+from danet.inference.output import Labels
+from danet.inference.predictor import Predictor, load, scores_by_file
+from danet.inference.recordings import read_sequence, recordings_in
+from danet.inference.stream import labels_of
+from danet.models.weights import build_model, save_weights
+from danet.preparation.parse import read_recording
 from danet.simulate.simulate import simulate
-from danet.skeleton import KINECT_V1, KINECT_V2
-from danet.stream import labels_of
+from danet.skeleton.layout import KINECT_V1, KINECT_V2
 
 ROOT = Path(__file__).parents[1]
 DANET = Path(sys.executable).with_name("danet")

@@ -16,7 +16,7 @@ import pytest
 from conftest import BAD, JOINT_LINE, START, fill, recording
 
 from danet.cli import main
-from danet.prepare import chain
+from danet.preparation import chain
 
 MANY = 1000  # recordings: enough for a run of a second or so
 KILLS = 20

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from danet.datasets.mat5 import LARGEST_BYTES, read_mat5
+from danet.datasets.readers.mat5 import LARGEST_BYTES, read_mat5
 
 
 def mat(compressed=False, **arrays):

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from danet.clips import Sequences, channel_places
-from danet.config import Clips, Model, Train
+from danet.clips.sequences import Sequences
+from danet.clips.streams import channel_places
+from danet.config.networks import Model
+from danet.config.settings import Clips, Train
 from danet.errors import UserError
-from danet.model.attention import pair_geometry, token_relations
-from danet.model.danet import PartTokens
-from danet.model.losses import agreement
-from danet.model.weights import build_model, load_model, save_weights
-from danet.recording import Sequence
-from danet.scores import as_tensors
-from danet.skeleton import KINECT_V1, KINECT_V2, LAYOUTS
+from danet.inference.scores import as_tensors
+from danet.models.danet.attention import pair_geometry, token_relations
+from danet.models.danet.losses import agreement
+from danet.models.danet.network import PartTokens
+from danet.models.weights import build_model, load_model, save_weights
+from danet.skeleton.layout import KINECT_V1, KINECT_V2, LAYOUTS
+from danet.skeleton.recording import Sequence
 
 CPU = torch.device("cpu")
 ACTIONS = ["a", "b", "c"]

@@ -13,9 +13,9 @@ import torch
 from conftest import train_on_demo
 
 from danet.errors import UserError
-from danet.model.onnx import export_onnx
-from danet.model.weights import load_model, read_tensors, save_weights
-from danet.predict import Predictor, sequences_of
+from danet.inference.export_onnx import export_onnx
+from danet.inference.predictor import Predictor, sequences_of
+from danet.models.weights import load_model, read_tensors, save_weights
 
 DANET = Path(sys.executable).with_name("danet")
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from danet.cli import main; main()"

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from danet.config import Model, Train
-from danet.model.danet import DANet
-from danet.optimizer import Muon, make_optimizers, orthogonal
-from danet.skeleton import KINECT_V2
+from danet.config.networks import Model
+from danet.config.settings import Train
+from danet.models.danet.network import DANet
+from danet.skeleton.layout import KINECT_V2
+from danet.training.optimizer import Muon, make_optimizers, orthogonal
 
 SHAPES = (8, 24), (24, 8), (16, 16), (8, 24)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from danet.errors import BadRecording, UserError
-from danet.prepare import pool
-from danet.prepare.pool import ordered_map
+from danet.preparation import parallel as pool
+from danet.preparation.parallel import ordered_map
 
 
 def arrays(item):

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from conftest import train_on_demo
 
-from danet.clips import Sequences, load_sequences, windows
+from danet.clips.sequences import Sequences, load_sequences, windows
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.evaluate import evaluate
-from danet.network import over_windows
-from danet.predict import Predictor
-from danet.scores import as_tensors, scores_of
+from danet.evaluation.evaluate import evaluate
+from danet.inference.fusion import over_windows
+from danet.inference.predictor import Predictor
+from danet.inference.scores import as_tensors, scores_of
 
 DANET = Path(sys.executable).with_name("danet")
 

@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 from made_runs import ACTIONS, EVIL, LABELS, PREDICTIONS, PUBLISHED, TOP1, VIEWS, make_preparation, make_run
 
-from danet.datasets.catalogue import DATASETS
+from danet.datasets.registry import DATASETS
 from danet.errors import UserError
-from danet.report import details, dropped, tables
-from danet.report.collect import read_groups, read_preparation
+from danet.report import preparation as dropped
+from danet.report import protocol_tables as details
+from danet.report import tables
+from danet.report.html_table import duration
 from danet.report.page import render
-from danet.report.present import duration
+from danet.report.runs import read_groups, read_preparation
 
 
 def written(out):

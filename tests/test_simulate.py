@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danet.config import Simulate
+from danet.config.settings import Simulate
 from danet.datasets.demo import DEMO
 from danet.simulate.actions import ACTIONS, TWO_PERSON
 from danet.simulate.body import CHANNELS, JOINT, draw_person, pose_joints
@@ -17,7 +17,7 @@ from danet.simulate.randomness import generator, smooth_noise
 from danet.simulate.scripts import SCRIPTS, path
 from danet.simulate.simulate import Performance, motion, performances, record, simulate
 from danet.simulate.tracking import INFERRED, TRACKED, hidden, track
-from danet.skeleton import KINECT_V2
+from danet.skeleton.layout import KINECT_V2
 
 SMALL = Simulate(performers=2, replications=1, frames=24)
 

@@ -6,7 +6,7 @@ from conftest import kinect_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.datasets.skeleton_text import read_skeleton_text
+from danet.datasets.readers.kinect_text import read_skeleton_text
 from danet.errors import BadRecording
 
 FIRST, SECOND = 72057594037931101, 72057594037931103  # beyond 2^53 and next to one another

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from danet.clips import Batch
-from danet.config import Run, check
-from danet.cost import make_trial
+from danet.clips.sequences import Batch
+from danet.config.base import check
+from danet.config.settings import Run
+from danet.cost.measure import make_trial
 from danet.datasets.ntu import NTU60
 from danet.errors import UserError
-from danet.replay import Replay
-from danet.steps import steps
+from danet.training.batches import steps
+from danet.training.cuda_graph import Replay
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU records, a processor does not")
 SETTINGS = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"learning_rate": 0.01}}

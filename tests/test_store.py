@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from danet.errors import UserError
-from danet.recording import Bodies, Sequence
-from danet.store import open_records, write_records
+from danet.io.store import open_records, write_records
+from danet.skeleton.recording import Bodies, Sequence
 
 
 def sequences(rng, count=5):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from danet.recording import seen_in
-from danet.skeleton import KINECT_V2
-from danet.stress import STRESSES, cut_short, jitter, lose_frames, lose_joints, slow_down, swap_people
+from danet.evaluation.robustness import STRESSES, cut_short, jitter, lose_frames, lose_joints, slow_down, swap_people
+from danet.skeleton.layout import KINECT_V2
+from danet.skeleton.recording import seen_in
 
 
 @pytest.fixture

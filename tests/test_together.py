@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from danet.errors import UserError
-from danet.together import add_up, place, together
+from danet.training.distributed import add_up, place, together
 
 
 def _sums(path) -> None:

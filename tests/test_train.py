@@ -14,22 +14,23 @@ import pandas as pd
 import pytest
 import torch
 
-from danet.clips import WHOLE, Sequences
-from danet.config import Run, check
-from danet.config import Train as TrainSettings
-from danet.cost import make_trial
+from danet.clips.sequences import WHOLE, Sequences
+from danet.config.base import check
+from danet.config.settings import Run
+from danet.config.settings import Train as TrainSettings
+from danet.cost.measure import make_trial
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
 from danet.errors import UserError
-from danet.evaluate import calibration, evaluate
-from danet.files import read_json
-from danet.model.weights import read_tensors
-from danet.optimizer import learning_rate
-from danet.prepare.split import copies_of_training, refuse_leaks, split
-from danet.recording import Sequence
-from danet.scores import top_k
-from danet.store import open_records, write_records
-from danet.train import refuse_chance, train
+from danet.evaluation.evaluate import evaluate
+from danet.io.files import read_json
+from danet.io.store import open_records, write_records
+from danet.metrics import calibration, top_k
+from danet.models.weights import read_tensors
+from danet.preparation.split import copies_of_training, refuse_leaks, split
+from danet.skeleton.recording import Sequence
+from danet.training.optimizer import learning_rate
+from danet.training.train import refuse_chance, train
 
 SETTINGS = {
     "clips": {"frames": 8},

@@ -13,18 +13,18 @@ import pytest
 from conftest import Checkout
 from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
+from simulate_uestc import UestcPerformance, simulate_uestc, uestc_motion, uestc_record
 
-from danet.combine import combine
-from danet.config import Split
+from danet.config.settings import Split
+from danet.datasets.readers.uestc import read_uestc
 from danet.datasets.uestc import TRAIN_SUBJECTS, UESTC, parse_uestc_name
-from danet.datasets.uestc_files import read_uestc
 from danet.errors import BadRecording, UserError
-from danet.files import read_json, write_json
-from danet.prepare.split import counts, split
+from danet.evaluation.combine import combine
+from danet.io.files import read_json, write_json
+from danet.preparation.split import counts, split
 from danet.simulate.cameras import COLOUR, DEPTH, pixels
 from danet.simulate.tracking import TRACKED
-from danet.simulate.uestc import UestcPerformance, simulate_uestc, uestc_motion, uestc_record
-from danet.skeleton import KINECT_V2
+from danet.skeleton.layout import KINECT_V2
 
 SEED, FRAMES = 1, 20
 PEOPLE, ACTIONS, COPIES_FROM = (1, 2, 3), 2, 1

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from conftest import Checkout
 
-from danet.config import check_config
-from danet.files import read_json
+from danet.config.settings import check_config
+from danet.io.files import read_json
 
 TINY = {
     "runs": ["demo", "ntu60/cross_view"],
@@ -128,10 +128,10 @@ def test_nothing_is_stale_after_a_run(checkout):
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        ("danet/model/attention.py", "class SpatialAttention", "# why\nclass SpatialAttention"),
-        ("danet/prepare/denoise.py", '"""Body sightings in', '"""Sightings in'),
+        ("danet/models/danet/attention.py", "class SpatialAttention", "# why\nclass SpatialAttention"),
+        ("danet/preparation/denoise.py", '"""Body sightings in', '"""Sightings in'),
         ("workflow/scripts/train.py", "if __name__", "# why\nif __name__"),
-        ("danet/train.py", "", ""),
+        ("danet/training/train.py", "", ""),
         ("workflow/scripts/parse.py", "", ""),
         ("workflow/rules/train.smk", "# Centred", "# The centred"),
         ("config/config.yaml", "", ""),
@@ -143,17 +143,17 @@ def test_a_comment_a_docstring_or_a_touch_reruns_nothing(restored, path, old, ne
 
 
 def test_an_edit_in_a_layer_reruns_training_and_what_follows(restored):
-    restored.edit("danet/model/attention.py", "FURTHEST = 6", "FURTHEST = 5")
+    restored.edit("danet/models/danet/attention.py", "FURTHEST = 6", "FURTHEST = 5")
     assert restored.stale() == {"train": 8, "evaluate": 8, "attend": 5, "cost": 2, "fuse": 1, "report": 1}
 
 
 def test_an_edit_in_the_denoising_reruns_from_there(restored):
-    restored.edit("danet/prepare/denoise.py", "meets <= 0", "meets <= 1")
+    restored.edit("danet/preparation/denoise.py", "meets <= 0", "meets <= 1")
     assert set(restored.stale()) == AFTER_PARSE | FUSED
 
 
 def test_an_edit_in_the_evaluation_trains_nothing(restored):
-    restored.edit("danet/stress.py", "percent / 100", "percent / 101")
+    restored.edit("danet/evaluation/robustness.py", "percent / 100", "percent / 101")
     assert restored.stale() == {"evaluate": 8, "fuse": 1, "report": 1}
 
 

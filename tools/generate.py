@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from danet.config import Config
+from danet.config.settings import Config
 
 ROOT = Path(__file__).parents[1]
 INTRODUCTION = """# Settings
@@ -21,7 +21,7 @@ datasets:
     train: {epochs: 60}
 ```
 
-This page is made from `danet/config.py` by `make docs`.
+This page is made from `danet/config/settings.py` by `make docs`.
 """
 
 

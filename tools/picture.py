@@ -6,13 +6,13 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from danet.config import Prepare, Simulate
+from danet.config.settings import Prepare, Simulate
 from danet.datasets.demo import DEMO
-from danet.datasets.skeleton_text import read_skeleton_text
-from danet.prepare.centre import centre
-from danet.prepare.denoise import denoise
+from danet.datasets.readers.kinect_text import read_skeleton_text
+from danet.preparation.centre import centre
+from danet.preparation.denoise import denoise
 from danet.simulate.simulate import performances, simulate_text
-from danet.skeleton import KINECT_V2
+from danet.skeleton.layout import KINECT_V2
 
 ROOT = Path(__file__).parents[1]
 MOMENTS = 7

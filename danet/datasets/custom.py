@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
-from danet.datasets.reading import READERS, reader
+from danet.datasets.readers.any_file import READERS, reader
 from danet.errors import BadRecording, UserError
-from danet.skeleton import LAYOUTS, Layout, read_layout
+from danet.skeleton.layout import LAYOUTS, Layout, read_layout
 
 CUSTOM = "custom"
 FOLDER = "DANET_CUSTOM"

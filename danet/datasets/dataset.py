@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from danet.errors import UserError
-from danet.recording import Bodies
-from danet.skeleton import Layout
+from danet.skeleton.layout import Layout
+from danet.skeleton.recording import Bodies
 
 Reader = Callable[[str, str, bytes], Bodies]  # of a sample's name, its file's path and content
 

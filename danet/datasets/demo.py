@@ -2,9 +2,9 @@
 
 from danet.datasets.dataset import Dataset, Protocol, split_by
 from danet.datasets.ntu import parse_ntu_name
-from danet.datasets.skeleton_text import read_skeleton_text
+from danet.datasets.readers.kinect_text import read_skeleton_text
 from danet.simulate.actions import ACTIONS, TWO_PERSON
-from danet.skeleton import KINECT_V2
+from danet.skeleton.layout import KINECT_V2
 
 DEMO = Dataset(
     name="demo",

@@ -7,8 +7,8 @@ import re
 
 from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
 from danet.datasets.lists import read_list
-from danet.datasets.skeleton_text import read_skeleton_text
-from danet.skeleton import KINECT_V2
+from danet.datasets.readers.kinect_text import read_skeleton_text
+from danet.skeleton.layout import KINECT_V2
 
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 ACTIONS = read_list("ntu_actions")

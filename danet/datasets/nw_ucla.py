@@ -3,16 +3,12 @@
 Read from the JSON files that the field trains on: {"file_name": ..., "skeletons": T x 20 x 3, "label": 1..10}.
 """
 
-import json
 import re
-
-import numpy as np
 
 from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
 from danet.datasets.lists import read_list
-from danet.errors import BadRecording
-from danet.recording import Bodies
-from danet.skeleton import KINECT_V1
+from danet.datasets.readers.nw_ucla import read_nw_ucla
+from danet.skeleton.layout import KINECT_V1
 
 NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})")
 ACTION_NUMBERS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)  # the numbers in the file names, in the order of the labels
@@ -27,26 +23,6 @@ def parse_nw_ucla_name(stem: str) -> Sample | None:
     if action not in ACTION_NUMBERS or not 1 <= view <= 3 or not 1 <= subject <= 10:
         return None
     return Sample(stem, ACTION_NUMBERS.index(action), subject, str(view), stem.rpartition("_")[0])
-
-
-def read_nw_ucla(name: str, path: str, content: bytes) -> Bodies:
-    """Reads one JSON file as a single body seen in every frame; frames in which all joints are zero are none."""
-    try:
-        skeletons = json.loads(content)["skeletons"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadRecording(path, "a JSON object with 'skeletons'", f"{type(error).__name__}: {error}") from None
-    try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-            joints = np.array(skeletons, dtype=np.float32)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BadRecording(path, "numbers of shape (T, 20, 3)", str(error)) from None
-    if joints.ndim != 3 or joints.shape[1:] != (KINECT_V1.size, 3) or not len(joints):
-        raise BadRecording(path, f"numbers of shape (T, {KINECT_V1.size}, 3)", f"shape {joints.shape}")
-    finite = np.isfinite(joints).all(axis=(1, 2))
-    if not finite.all():
-        raise BadRecording(path, "finite coordinates", "a number that is not", frame=int(finite.argmin()) + 1)
-    seen = np.flatnonzero(joints.any(axis=(1, 2)))
-    return Bodies(name, len(joints), seen.astype(np.int32), np.zeros(len(seen), np.int64), joints[seen])
 
 
 NW_UCLA = Dataset(

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
 from danet.datasets.lists import read_list
-from danet.datasets.uestc_files import read_uestc
-from danet.skeleton import KINECT_V2
+from danet.datasets.readers.uestc import read_uestc
+from danet.skeleton.layout import KINECT_V2
 
 NAME = re.compile(r"a(\d{1,2})_d(\d)_p(\d{1,3})_c(\d)(?:_skeleton)?")
 TRAIN_SUBJECTS = frozenset(

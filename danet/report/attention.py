@@ -18,13 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from pydantic import AfterValidator, Field, model_validator
 
-from danet.config import check
+from danet.config.base import check
 from danet.errors import UserError
-from danet.report.collect import FilePart, Group, printable
-from danet.report.drawing import DARK_INK, INK, style, to_svg
 from danet.report.figures import BLUE, CELL, heading
 from danet.report.reading import read_object
-from danet.skeleton import Layout, find_layout
+from danet.report.runs import Group
+from danet.report.svg import DARK_INK, INK, style, to_svg
+from danet.results import FilePart, printable
+from danet.skeleton.layout import Layout, find_layout
 
 GREEN = "#2c9a4b"
 FRAMES_DRAWN = 8

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from danet.report.present import Column
+from danet.report.html_table import Column
 
 DATASET = Column("title", "Data set")
 PROTOCOL = Column("protocol", "Protocol", "code")

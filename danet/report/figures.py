@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from danet.report import details
-from danet.report.collect import Group
-from danet.report.drawing import INK, style, to_svg
+from danet.report import protocol_tables as details
+from danet.report.runs import Group
+from danet.report.svg import INK, style, to_svg
 
 BLUE = "#2f78c4"  # both legible on white and on near-black
 ORANGE = "#c8701f"

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from danet.files import write_text
-from danet.report import dropped, sections
-from danet.report.collect import Group, Preparation, read_ablation, read_costs, read_groups, read_preparation
+from danet.io.files import write_text
+from danet.report import preparation as dropped
+from danet.report import sections
 from danet.report.reading import read_published
+from danet.report.runs import Group, Preparation, read_ablation, read_costs, read_groups, read_preparation
 
 
 def render(

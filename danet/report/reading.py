@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from danet.errors import UserError
-from danet.files import read_json
+from danet.io.files import read_json
 
 PUBLISHED = ("method", "year", "streams", "params_m", "gflops", "read_in")
 

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from danet.config import COMPLETE
-from danet.datasets.catalogue import known_datasets
-from danet.report import attention, details, dropped, figures, tables
-from danet.report.collect import Cost, Group, Metrics, Preparation, Run
+from danet.config.settings import COMPLETE
+from danet.datasets.registry import known_datasets
+from danet.report import attention, figures, tables
+from danet.report import preparation as dropped
+from danet.report import protocol_tables as details
 from danet.report.columns import (
     ABLATION,
     ABLATION_RUNS,
@@ -35,8 +36,10 @@ from danet.report.columns import (
     TOP1_BAR,
     UNEXPECTED,
 )
-from danet.report.drawing import inlined, width_pixels
-from danet.report.present import Column, Table, as_markdown, present
+from danet.report.html_table import Column, Table, as_markdown, present
+from danet.report.runs import Group, Preparation, Run
+from danet.report.svg import inlined, width_pixels
+from danet.results import Cost, Metrics
 
 Files = dict[str, str]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from danet.config import COMPLETE
-from danet.report.collect import Cost, Group, Metrics
-
-RESAMPLES = 1000
+from danet.config.settings import COMPLETE
+from danet.metrics import interval
+from danet.report.runs import Group
+from danet.results import Cost, Metrics
 
 
 def runs(groups: Sequence[Group]) -> pd.DataFrame:
@@ -82,18 +82,6 @@ def share_right(group: Group) -> pd.Series:
     """The share of seeds in which each test sample got its label, by name and segment."""
     keyed = [run.samples.set_index(["name", "segment"]) for run in group.runs]
     return pd.concat([samples["label"] == samples["prediction"] for samples in keyed], axis=1).mean(axis=1)
-
-
-def interval(shares: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the mean of `shares` (N,), in percent: the same each time.
-
-    Efron, Annals of Statistics 1979. Samples are drawn one by one, so that people who are each seen many times make
-    the true uncertainty larger than it says.
-    """
-    rng = np.random.default_rng(0)
-    means = [shares[rng.integers(len(shares), size=len(shares))].mean() for _ in range(RESAMPLES)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return 100 * float(low), 100 * float(high)
 
 
 def _over_seeds(own: pd.DataFrame) -> dict:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from danet.skeleton import KINECT_V2
+from danet.skeleton.layout import KINECT_V2
 
 JOINT = {name: index for index, name in enumerate(KINECT_V2.joints)}
 SIDES = {"left": 1.0, "right": -1.0}

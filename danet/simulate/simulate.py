@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from danet.config import Simulate
-from danet.files import write_text
+from danet.config.settings import Simulate
+from danet.io.files import write_text
 from danet.simulate.actions import ACTIONS, TWO_PERSON
 from danet.simulate.body import draw_person
 from danet.simulate.cameras import CAMERA_AZIMUTHS, ntu_camera, ntu_heading_degrees

@@ -4,7 +4,7 @@ import numpy as np
 
 from danet.simulate.cameras import COLOUR, DEPTH, pixels
 from danet.simulate.faults import Sightings
-from danet.skeleton import KINECT_V2
+from danet.skeleton.layout import KINECT_V2
 
 PARENTS = np.array(KINECT_V2.parents)
 ENDS = np.setdiff1d(np.arange(KINECT_V2.size), PARENTS)  # real files give these no orientation

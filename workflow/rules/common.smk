@@ -2,13 +2,13 @@
 
 import sys
 
-from danet.config import COMPLETE, OF_PARSING, check_config
-from danet.datasets.catalogue import FOLDED, FOLDS, NAMES, find_dataset
+from danet.config.settings import COMPLETE, OF_PARSING, check_config
+from danet.datasets.registry import FOLDED, FOLDS, NAMES, find_dataset
 from danet.datasets.custom import CUSTOM, use_folder
 from danet.errors import UserError
-from danet.fingerprint import fingerprint
-from danet.plan import planned, protocols_of
-from danet.prepare.manifest import listing_hash, raw_folders
+from danet.pipeline.fingerprint import fingerprint
+from danet.pipeline.runs import planned, protocols_of
+from danet.preparation.manifest import listing_hash, raw_folders
 
 try:
     SETTINGS = check_config(config)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from danet.attend import attend
-from danet.log import stage
+from danet.evaluation.attention import attend
+from danet.pipeline.stage_log import stage
 
 with stage(snakemake.log[0]):
     attend(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from danet.combine import combine
-from danet.log import stage
+from danet.evaluation.combine import combine
+from danet.pipeline.stage_log import stage
 
 with stage(snakemake.log[0]):
     folds = {fold: Path(metrics).parent for fold, metrics in snakemake.params.folds.items()}

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from danet.config import Run
-from danet.cost import measure_stage
-from danet.log import stage
+from danet.config.settings import Run
+from danet.cost.measure import measure_stage
+from danet.pipeline.stage_log import stage
 
 with stage(snakemake.log[0]):
     measure_stage(

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from danet.config import Prepare
-from danet.log import stage
-from danet.prepare.denoise import denoise_all
+from danet.config.settings import Prepare
+from danet.pipeline.stage_log import stage
+from danet.preparation.denoise import denoise_all
 
 with stage(snakemake.log[0]):
     denoise_all(

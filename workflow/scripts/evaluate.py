@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from danet.evaluate import evaluate
-from danet.log import stage
+from danet.evaluation.evaluate import evaluate
+from danet.pipeline.stage_log import stage
 
 with stage(snakemake.log[0]):
     evaluate(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from danet.combine import fuse
-from danet.log import stage
+from danet.evaluation.combine import fuse
+from danet.pipeline.stage_log import stage
 
 with stage(snakemake.log[0]):
     runs = {variant: Path(folder) for variant, folder in snakemake.params.runs.items()}

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from danet.datasets.catalogue import find_dataset
-from danet.files import written_whole
-from danet.log import stage
-from danet.prepare.manifest import make_manifest
+from danet.datasets.registry import find_dataset
+from danet.io.files import written_whole
+from danet.pipeline.stage_log import stage
+from danet.preparation.manifest import make_manifest
 
 with stage(snakemake.log[0]):
     folders = [Path(folder) for folder in snakemake.params.listing["folders"]]

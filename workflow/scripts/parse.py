@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from danet.config import Prepare
-from danet.datasets.catalogue import find_dataset
-from danet.log import stage
-from danet.prepare.parse import parse
+from danet.config.settings import Prepare
+from danet.datasets.registry import find_dataset
+from danet.pipeline.stage_log import stage
+from danet.preparation.parse import parse
 
 if __name__ == "__main__":  # the processes that read files import this script
     with stage(snakemake.log[0]):

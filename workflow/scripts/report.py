@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from danet.log import stage
+from danet.pipeline.stage_log import stage
 from danet.report.page import render
 
 with stage(snakemake.log[0]):

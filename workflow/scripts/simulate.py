@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from danet.config import Simulate
-from danet.log import stage
+from danet.config.settings import Simulate
+from danet.pipeline.stage_log import stage
 from danet.simulate.simulate import simulate
 
 with stage(snakemake.log[0]):

@@ -2,11 +2,11 @@ import logging
 
 import pandas as pd
 
-from danet.config import Split
-from danet.datasets.catalogue import find_dataset
-from danet.files import written_whole
-from danet.log import stage
-from danet.prepare.split import counts, split
+from danet.config.settings import Split
+from danet.datasets.registry import find_dataset
+from danet.io.files import written_whole
+from danet.pipeline.stage_log import stage
+from danet.preparation.split import counts, split
 
 with stage(snakemake.log[0]):
     dataset = find_dataset(snakemake.wildcards.dataset)

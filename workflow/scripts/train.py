@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from danet.config import Run
-from danet.log import stage
-from danet.train import train
+from danet.config.settings import Run
+from danet.pipeline.stage_log import stage
+from danet.training.train import train
 
 if __name__ == "__main__":  # processes that train together import this script
     with stage(snakemake.log[0]):

@@ -1,0 +1,1 @@
+"""From centred sequences to the clips that a network sees."""

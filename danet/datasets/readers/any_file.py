@@ -1,0 +1,71 @@
+"""Readers of raw files by what their names end in, for any joint layout; NumPy's `.npy` is read here."""
+
+import io
+from tokenize import TokenError
+
+import numpy as np
+
+from danet.datasets.dataset import Reader
+from danet.datasets.readers.kinect_text import read_skeleton_text
+from danet.datasets.readers.nw_ucla import read_nw_ucla
+from danet.datasets.readers.uestc import read_uestc
+from danet.errors import BadRecording
+from danet.skeleton.layout import Layout
+from danet.skeleton.recording import Bodies
+
+NUMPY = ".npy"
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npy(name: str, path: str, content: bytes) -> Bodies:
+    """Reads an array of floats, (T, V, 3) or (M, T, V, 3) in metres, whose bodies keep their place as their id.
+
+    A body whose joints are all zero in a frame is not seen in it. Nothing is unpickled, and the array is as long as the
+    file, whatever its header claims. Errors: BadRecording.
+    """
+    stream = io.BytesIO(content)
+    try:
+        shape, by_column, kind = HEADERS[np.lib.format.read_magic(stream)](stream)
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError, SyntaxError, TokenError) as error:
+        raise BadRecording(path, "a NumPy file of version 1 or 2", str(error)[:80]) from None
+    if kind.kind != "f":
+        raise BadRecording(path, "an array of floats", f"one of {kind}")
+    if len(shape) not in (3, 4) or shape[-1] != 3 or min(shape) < 1:
+        raise BadRecording(path, "an array of shape (T, V, 3) or (M, T, V, 3)", f"{shape}")
+    if len(content) - stream.tell() != (size := int(np.prod(shape, dtype=object)) * kind.itemsize):
+        raise BadRecording(path, f"{size} bytes of numbers", f"{len(content) - stream.tell()}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+        joints = np.frombuffer(content, kind, offset=stream.tell()).astype(np.float32)
+    joints = joints.reshape(shape, order="F" if by_column else "C").reshape(-1, *shape[-3:]).swapaxes(0, 1)
+    finite = np.isfinite(joints).all(axis=(1, 2, 3))
+    if not finite.all():
+        raise BadRecording(path, "finite coordinates", "a number that is not", frame=int(finite.argmin()) + 1)
+    return bodies_of(name, joints)
+
+
+def bodies_of(name: str, joints: np.ndarray) -> Bodies:
+    """The sightings among `joints` (T, M, V, 3) float32 in metres, where a body of zeros was not seen."""
+    frame, body = np.nonzero(joints.any(axis=(2, 3)))
+    return Bodies(name, len(joints), frame.astype(np.int32), body.astype(np.int64), joints[frame, body])
+
+
+READERS = {
+    ".skeleton": read_skeleton_text,
+    ".json": read_nw_ucla,
+    ".txt": read_uestc,
+    ".mat": read_uestc,
+    NUMPY: read_npy,
+}
+
+
+def reader(layout: Layout | None = None) -> Reader:
+    """A reader of files that end in any of READERS; BadRecording for one that shows other joints than the layout's."""
+
+    def read(name: str, path: str, content: bytes) -> Bodies:
+        bodies = READERS["." + path.rpartition(".")[2]](name, path, content)
+        if layout is not None and bodies.joints.shape[1] != layout.size:
+            wanted = f"the joints of {layout.name} ({layout.size})"
+            raise BadRecording(path, wanted, f"{bodies.joints.shape[1]} joints")
+        return bodies
+
+    return read

@@ -1,0 +1,296 @@
+"""Reader of Kinect `.skeleton` text: bytes in, body sightings out ((R, V, 3) float32 metres, frames and body ids).
+
+The grammar, by line: frame count; per frame the body count; per body a header of ten fields that opens with the body's
+id, the joint count, and per joint twelve columns of which the first three are x, y, z. Fields are parted by spaces or
+tabs, line ends are LF or CR LF, blank lines are skipped, and nothing may follow the last frame.
+"""
+
+import numpy as np
+from numba import njit, types
+
+from danet.errors import BadRecording
+from danet.skeleton.layout import KINECT_V2
+from danet.skeleton.recording import Bodies
+
+JOINTS = KINECT_V2.size
+HEADER_FIELDS = 10
+JOINT_FIELDS = 12
+SHORTEST_JOINT_LINE = 2 * JOINT_FIELDS - 1  # bytes: what bounds the memory taken, whatever the file claims
+
+# What the scanner wanted where it stopped.
+NOTHING, FRAME_COUNT, BODY_COUNT, BODY_HEADER, JOINT_COUNT, COORDINATE, JOINT_LINE, FILE_END = range(8)
+WANTED = {
+    FRAME_COUNT: "the number of frames, alone on its line",
+    BODY_COUNT: "the number of bodies, alone on its line",
+    BODY_HEADER: f"a body: an integer id and {HEADER_FIELDS - 1} more fields",
+    JOINT_COUNT: f"the number of joints, {JOINTS}, alone on its line",
+    COORDINATE: "x, y and z as finite decimal numbers",
+    JOINT_LINE: f"a joint: {JOINT_FIELDS} fields",
+    FILE_END: "the end of the file after its last frame",
+}
+
+compiled = njit(cache=True, nogil=True, error_model="numpy")
+memchr = types.ExternalFunction("memchr", types.uintp(types.uintp, types.intc, types.uintp))
+
+SPACE, TAB, LF, CR, PLUS, MINUS, POINT, ZERO = 32, 9, 10, 13, 43, 45, 46, 48
+POWERS = 10.0 ** np.arange(23)  # exact in float64
+INTEGER_POWERS = 10 ** np.arange(9, dtype=np.uint64)
+LARGEST_EXACT = 1 << 53
+WORD = 8
+
+
+@compiled
+def _next_line(text, at, line):
+    """Skips the rest of the blank: the place of the next field and the number of its line."""
+    while at < len(text) and (text[at] == LF or text[at] == SPACE or text[at] == CR or text[at] == TAB):
+        if text[at] == LF:
+            line += 1
+        at += 1
+    return at, line
+
+
+@compiled
+def _next_field(text, at):
+    while at < len(text) and (text[at] == SPACE or text[at] == TAB):
+        at += 1
+    return at
+
+
+@compiled
+def _ends_field(text, at):
+    return at >= len(text) or text[at] == SPACE or text[at] == LF or text[at] == CR or text[at] == TAB
+
+
+@compiled
+def _integer(text, at):
+    """An unsigned integer of at most 18 digits, up to the end of its field: (value, place after it); -1 if not."""
+    value, start = np.int64(0), at
+    while at < len(text) and ZERO <= text[at] <= ZERO + 9 and at - start < 18:
+        value = value * 10 + (text[at] - ZERO)
+        at += 1
+    if at == start or not _ends_field(text, at):
+        return np.int64(-1), at
+    return value, at
+
+
+@compiled
+def _line_end(text, at):
+    """The place of the next LF, or the end of the text, found by the C library's vectorised search."""
+    start = np.uintp(text.ctypes.data) + np.uintp(at)
+    found = memchr(start, np.intc(LF), np.uintp(len(text) - at))
+    return len(text) if found == 0 else at + np.int64(found - start)
+
+
+@compiled
+def _rest_of_line(text, at):
+    """Counts the fields that start from here to the end of the line: (fields, place of the line end).
+
+    Without a branch, and with an index that cannot be negative, so that it compiles to vector instructions.
+    """
+    end = _line_end(text, at)
+    fields = np.int64(at == 0 and end > 0 and text[0] > SPACE)
+    for place in range(np.uint64(max(at, 1)), np.uint64(end)):
+        fields += np.int64((text[place] > SPACE) & (text[place - np.uint64(1)] <= SPACE))
+    return fields, end
+
+
+@compiled
+def _plain_number(text, words, at):
+    """A number such as -0.2035654 up to the end of its field: (value, place after it), place -1 for any other form.
+
+    At most 15 digits, eight of them after the point, and no exponent: then one division gives the float64 nearest to
+    the text. `words[i]` holds bytes i to i + 7, so that the digits after the point are taken all at once, by the three
+    multiplications of D. Lemire and others (https://arxiv.org/abs/2101.11408).
+    """
+    place = np.uint64(at)
+    negative = text[place] == MINUS
+    place += np.uint64(negative)
+    mantissa, start = np.uint64(0), place
+    while True:
+        digit = np.uint64(text[place]) - np.uint64(ZERO)  # wraps round below "0"
+        if digit > np.uint64(9):
+            break
+        mantissa = mantissa * np.uint64(10) + digit
+        place += np.uint64(1)
+    digits, decimals = place - start, np.uint64(0)
+    if text[place] == POINT:
+        place += np.uint64(1)
+        values = words[place] ^ np.uint64(0x3030303030303030)  # a digit's byte becomes its value
+        others = (values | (values + np.uint64(0x7676767676767676))) & np.uint64(0x8080808080808080)
+        first = (others & (~others + np.uint64(1))) >> np.uint64(7)  # the lowest bit of the first that is no digit
+        below = (first - np.uint64(1)) & np.uint64(0x0101010101010101)
+        decimals = (below * np.uint64(0x0101010101010101)) >> np.uint64(56)
+        if decimals:
+            values <<= np.uint64(64) - (decimals << np.uint64(3))
+            values = values * np.uint64(10) + (values >> np.uint64(8))
+            high = (values & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
+            low = ((values >> np.uint64(16)) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)
+            mantissa = mantissa * INTEGER_POWERS[decimals] + ((high + low) >> np.uint64(32))
+            place += decimals
+    digits += decimals
+    if digits == np.uint64(0) or digits > np.uint64(15) or not _ends_field(text, place):
+        return 0.0, np.int64(-1)
+    value = np.int64(mantissa) / POWERS[decimals]
+    return -value if negative else value, np.int64(place)
+
+
+@compiled
+def _number(text, at):
+    """A decimal number up to the end of its field: (value, place after it, state).
+
+    State 1: the value is exact (mantissa below 2^53, power of ten up to 22, so one correctly rounded operation);
+    2: well-formed, but exact only by other means; 0: no number.
+    """
+    negative = at < len(text) and text[at] == MINUS
+    if negative or (at < len(text) and text[at] == PLUS):
+        at += 1
+    mantissa, digits, scale = np.int64(0), 0, 0
+    whole = True
+    exact = True
+    while at < len(text):
+        byte = text[at]
+        if ZERO <= byte <= ZERO + 9:
+            digits += 1
+            if mantissa < LARGEST_EXACT // 10:
+                mantissa = mantissa * 10 + (byte - ZERO)
+                scale -= not whole
+            else:
+                exact = False
+        elif byte == POINT and whole:
+            whole = False
+        else:
+            break
+        at += 1
+    if digits == 0:
+        return 0.0, at, 0
+    if at < len(text) and (text[at] | 32) == 101:  # e or E
+        at += 1
+        down = at < len(text) and text[at] == MINUS
+        if down or (at < len(text) and text[at] == PLUS):
+            at += 1
+        power, start = 0, at
+        while at < len(text) and ZERO <= text[at] <= ZERO + 9:
+            power = min(power * 10 + (text[at] - ZERO), 9999)
+            at += 1
+        if at == start:
+            return 0.0, at, 0
+        scale += -power if down else power
+    if not _ends_field(text, at):
+        return 0.0, at, 0
+    if not exact or abs(scale) > 22:
+        return 0.0, at, 2
+    value = mantissa / POWERS[-scale] if scale < 0 else mantissa * POWERS[scale]
+    return -value if negative else value, at, 1
+
+
+@compiled
+def _scan(text, words, frame_of, body_of, joints, hard):
+    """Scans a text that ends in LFs, at least a word of them, and fills the arrays.
+
+    Returns (wanted, place, line, frame, body, frames, sightings, hard numbers).
+
+    `hard` (n, 3) takes start, end and flat index of the coordinates that need more than one exact operation.
+    """
+    at, line = _next_line(text, 0, 1)
+    seen, hards = 0, 0
+    frames, _ = _integer(text, at)
+    fields, after = _rest_of_line(text, at)
+    if frames < 0 or fields != 1:
+        return FRAME_COUNT, at, line, 0, 0, 0, 0, 0
+    at = after
+    for frame in range(frames):
+        at, line = _next_line(text, at, line)
+        bodies, _ = _integer(text, at)
+        fields, after = _rest_of_line(text, at)
+        if bodies < 0 or fields != 1:
+            return BODY_COUNT, at, line, frame + 1, 0, frames, seen, hards
+        at = after
+        for body in range(bodies):
+            at, line = _next_line(text, at, line)
+            number, _ = _integer(text, at)
+            fields, after = _rest_of_line(text, at)
+            if number < 0 or fields != HEADER_FIELDS:
+                return BODY_HEADER, at, line, frame + 1, body + 1, frames, seen, hards
+            at, line = _next_line(text, after, line)
+            count, _ = _integer(text, at)
+            fields, after = _rest_of_line(text, at)
+            if count != JOINTS or fields != 1:
+                return JOINT_COUNT, at, line, frame + 1, body + 1, frames, seen, hards
+            at = after
+            for joint in range(JOINTS):
+                at, line = _next_line(text, at, line)
+                start = at
+                for axis in range(3):
+                    at = _next_field(text, at)
+                    value, after = _plain_number(text, words, at)
+                    if after < 0:
+                        value, after, state = _number(text, at)
+                        if state == 0:
+                            return COORDINATE, start, line, frame + 1, body + 1, frames, seen, hards
+                        if state == 2:
+                            hard[hards, 0], hard[hards, 1] = at, after
+                            hard[hards, 2] = (seen * JOINTS + joint) * 3 + axis
+                            hards += 1
+                    joints[seen, joint, axis] = value
+                    at = after
+                fields, at = _rest_of_line(text, at)
+                if fields != JOINT_FIELDS - 3:
+                    return JOINT_LINE, start, line, frame + 1, body + 1, frames, seen, hards
+            frame_of[seen] = frame
+            body_of[seen] = number
+            seen += 1
+    at, line = _next_line(text, at, line)
+    if at < len(text):
+        return FILE_END, at, line, 0, 0, frames, seen, hards
+    return NOTHING, at, line, 0, 0, frames, seen, hards
+
+
+def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
+    """Reads the content of one `.skeleton` file.
+
+    Coordinates are the float32 nearest to the float64 nearest to the decimal text, as Python and numpy read it.
+    Errors: BadRecording, with line, frame and body, when the text departs from the grammar, a coordinate is not finite
+    or one frame holds two bodies of one id. A claim in the file never decides how much memory is taken.
+    """
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    zero = content.find(b"\0")
+    if zero >= 0:
+        raise BadRecording(path, "text", "a NUL byte", line=content.count(b"\n", 0, zero) + 1)
+    text = np.frombuffer(content + b"\n" * WORD, np.uint8)
+    words = np.ndarray(len(text) - WORD + 1, np.dtype("<u8"), text, strides=(1,))
+    most = len(text) // (JOINTS * (SHORTEST_JOINT_LINE + 1)) + 1
+    frame_of = np.empty(most, np.int32)
+    body_of = np.empty(most, np.int64)
+    joints = np.empty((most, JOINTS, 3), np.float32)
+    hard = np.empty((3 * JOINTS * most, 3), np.int64)
+    wanted, at, line, frame, body, frames, seen, hards = _scan(text, words, frame_of, body_of, joints, hard)
+    if wanted != NOTHING:
+        line = min(line, content.count(b"\n") + 1)
+        raise BadRecording(path, WANTED[wanted], _excerpt(content, at), line=line, frame=frame, body=body)
+    flat = joints.reshape(-1)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+        for start, end, index in hard[:hards]:
+            flat[index] = float(content[start:end])
+    frame_of, body_of, joints = frame_of[:seen].copy(), body_of[:seen].copy(), joints[:seen].copy()
+    if hards and not np.isfinite(joints).all():  # only what is no plain number can be too large
+        row = int(np.isfinite(joints).all(axis=(1, 2)).argmin())
+        raise BadRecording(path, WANTED[COORDINATE], "one too large for float32", frame=int(frame_of[row]) + 1)
+    bodies = Bodies(name, frames, frame_of, body_of, joints)
+    if bodies.index.twin >= 0:
+        row = bodies.index.twin
+        found = f"id {body_of[row]} twice"
+        raise BadRecording(path, "each body id once in a frame", found, frame=int(frame_of[row]) + 1)
+    return bodies
+
+
+def _excerpt(content: bytes, at: int, most: int = 60) -> str:
+    """The line at a place, shortened, for a message."""
+    if at >= len(content):
+        return "the end of the file"
+    line = (
+        content[at:].split(b"\n", 1)[0]
+        if at + 4 * most >= len(content)
+        else content[at : at + 4 * most].split(b"\n", 1)[0]
+    )
+    text = line.decode("utf-8", "backslashreplace").strip()
+    return f"'{text[:most]}…'" if len(text) > most else f"'{text}'"

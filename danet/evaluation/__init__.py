@@ -1,0 +1,1 @@
+"""From weights to accuracies, robustness and attention."""

@@ -1,0 +1,116 @@
+"""A recording's file in, a picture of its skeletons out: who is kept in ink, who is dropped in grey."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from PIL import Image
+from tqdm import tqdm
+
+from danet.config.settings import Prepare
+from danet.errors import UserError
+from danet.inference.recordings import read_bodies
+from danet.io.files import written_whole
+from danet.preparation.denoise import denoise
+from danet.skeleton.layout import Layout
+from danet.skeleton.recording import Bodies
+
+INKS = ("#1f62b0", "#c8701f")  # of the first and the second actor
+GREY = "#a9a9a9"
+GREEN = "#2c9a4b"
+COLUMNS = 8  # frames in a still picture
+FRAMES_A_SECOND = 30
+LARGEST = 0.08  # radius of the most attended joint, as a share of the height of what is drawn
+
+
+def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare | None = None) -> dict[str, int]:
+    """Writes `out`, a .png of some frames or a moving .gif of all, as the camera saw them, and counts what is in it.
+
+    With `weights`, a disc at each joint says how much of the network's attention it gets. The counts: `frames`,
+    `bodies` and `kept`. Errors: UserError for a file that cannot be read, another ending, weights of other joints.
+    """
+    if out.suffix not in (".png", ".gif"):
+        raise UserError(f"{out}: wanted a name that ends in .png or .gif, found '{out.suffix}'")
+    shares = None
+    layout: Layout | None = None
+    if weights is not None:
+        from danet.inference.predictor import Predictor
+
+        predictor = Predictor(weights)
+        settings, layout = predictor.prepare, predictor.layout
+        shares = predictor.joint_map(predictor.sequence(file))
+    bodies, layout = read_bodies(file, layout)
+    actors = actor_of(bodies, settings or Prepare())
+    picture = _Picture(bodies, layout, actors, shares)
+    with written_whole(out) as partial:
+        (picture.still if out.suffix == ".png" else picture.move)(partial)
+    kept = {int(body) for body in bodies.body[actors >= 0]}
+    return {"frames": bodies.frames, "bodies": len(bodies.index.ids), "kept": len(kept)}
+
+
+def actor_of(bodies: Bodies, settings: Prepare) -> np.ndarray:
+    """(R,) int64: the actor, 0 or 1, that denoising makes of each sighting, or -1 for one that it drops."""
+    found = np.full(len(bodies.frame), -1)
+    sequence, _ = denoise(bodies, settings.model_copy(update={"timing": "observed"}))
+    if sequence is not None:
+        same = (sequence.joints[bodies.frame] == bodies.joints[:, None]).all(axis=(2, 3))  # (R, M)
+        found[same.any(axis=1)] = same.argmax(axis=1)[same.any(axis=1)]
+    return found
+
+
+class _Picture:
+    def __init__(self, bodies: Bodies, layout: Layout, actors: np.ndarray, shares: np.ndarray | None):
+        self.bodies, self.layout, self.actors, self.shares = bodies, layout, actors, shares
+        flat = bodies.joints[..., :2]
+        self.low, self.high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
+        self.radius = LARGEST * max(float(self.high[1] - self.low[1]), 1e-6)
+
+    def still(self, path: Path) -> None:
+        """COLUMNS frames in which somebody is seen, evenly spread."""
+        seen = np.unique(self.bodies.frame)
+        frames = seen[np.linspace(0, len(seen) - 1, min(COLUMNS, len(seen))).round().astype(int)]
+        figure = Figure(figsize=(1.6 * len(frames), 2.6))
+        for axes, frame in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, strict=True):
+            self._frame(axes, int(frame))
+        FigureCanvasAgg(figure).print_figure(path, format="png", dpi=150, bbox_inches="tight")
+
+    def move(self, path: Path) -> None:
+        """Every frame, at the rate of the sensor."""
+        figure = Figure(figsize=(3.6, 4.0), dpi=80)
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.subplots()
+
+        def images() -> Iterator[Image.Image]:
+            for frame in tqdm(range(self.bodies.frames), desc="draw", unit="frame", disable=None):
+                axes.clear()
+                self._frame(axes, frame)
+                canvas.draw()
+                yield Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize()
+
+        drawn = images()
+        ends = np.arange(self.bodies.frames + 1) * 100 // FRAMES_A_SECOND  # a GIF counts in hundredths of a second
+        held = (10 * np.diff(ends)).tolist()
+        next(drawn).save(path, format="gif", save_all=True, append_images=drawn, duration=held, loop=0)
+
+    def _frame(self, axes: Axes, frame: int) -> None:
+        for row in np.flatnonzero(self.bodies.frame == frame):
+            flat, actor = self.bodies.joints[row, :, :2], self.actors[row]
+            ink = INKS[actor] if actor >= 0 else GREY
+            axes.add_collection(LineCollection(list(flat[self.layout.bones]), colors=ink, linewidths=1.6))
+            if self.shares is not None and actor >= 0:
+                best = self.shares.argmax()
+                for joint, share in enumerate(
+                    (self.shares - self.shares.min()) / max(float(np.ptp(self.shares)), 1e-9)
+                ):
+                    color = GREEN if joint == best else ink
+                    axes.add_patch(Circle(flat[joint], self.radius * share, color=color, alpha=0.5, linewidth=0))
+        margin = 1.3 * self.radius
+        axes.set(xlim=(self.low[0] - margin, self.high[0] + margin), ylim=(self.low[1] - margin, self.high[1] + margin))
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        axes.set_title(f"frame {frame + 1}", size=8)

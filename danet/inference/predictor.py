@@ -1,0 +1,140 @@
+"""A network and a raw recording in, its most likely actions out, by way of the functions that prepare training."""
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Ordered
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from danet.clips.sequences import Sequences
+from danet.config.settings import Clips, Prepare
+from danet.errors import UserError
+from danet.inference.fusion import Network, fused_scores
+from danet.inference.onnx import OnnxNetwork
+from danet.inference.recordings import Complain, read_sequence
+from danet.skeleton.layout import Layout, find_layout
+from danet.skeleton.recording import Sequence
+
+Recording = str | Path | Sequence  # a file, or what was prepared of one
+PREPARE = Prepare()
+FILES_AT_A_TIME = 64
+
+
+class Predictor:
+    """A trained network with the preparation that it was trained on."""
+
+    def __init__(self, weights: Path):
+        self.weights = weights
+        self.network = open_network(weights)
+        self.about = self.network.about
+        self.clips = Clips.model_validate(self.about["clips"])
+        self.prepare = Prepare.model_validate(self.about["prepare"])
+        self.layout = find_layout(self.about["layout"])
+
+    def scores(self, *files: Recording) -> np.ndarray:
+        """(actions,) probabilities of one performance, which each of the files shows from another camera.
+
+        Errors: UserError when a file cannot be read or shows nobody.
+        """
+        views = Sequences([self.sequence(file) for file in files], self.layout, self.clips)
+        return fused_scores(self.network, views, np.arange(len(files))[None])[0]
+
+    @property
+    def unknown_below(self) -> float:
+        """The score that 95 % of the rightly labelled validation samples reach. Errors: UserError without such ones."""
+        if (found := self.about.get("unknown_below")) is None:
+            wanted = "a network that knew some action of a validation part"
+            raise UserError(f"{self.weights}: wanted {wanted}, found none; say --unknown-below instead")
+        return found
+
+    def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
+        """The `top` most likely actions, the likeliest first, with their scores."""
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
+
+    def sequence(self, recording: Recording) -> Sequence:
+        """A raw recording as the network is given it.
+
+        Errors: UserError when it cannot be read, shows nobody, or was prepared with other joints.
+        """
+        if isinstance(recording, Sequence):
+            if (found := recording.joints.shape[2]) != self.layout.size:
+                raise UserError(f"{recording.name}: wanted {self.layout.size} joints, found {found}")
+            return recording
+        return read_sequence(recording, self.prepare, self.layout)
+
+    def scores_of_each(self, recordings: Ordered[Recording]) -> np.ndarray:
+        """(B, actions) probabilities of B recordings, each for itself, computed together.
+
+        Errors: UserError when one cannot be read or shows nobody.
+        """
+        made = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
+        return fused_scores(self.network, made, np.arange(len(made))[:, None])
+
+    def joint_map(self, recording: Recording) -> np.ndarray:
+        """(V,) the share of the cross-attention that each joint of one recording gets, parts left out.
+
+        Errors: UserError when a file cannot be read or shows nobody.
+        """
+        alone = np.zeros(1, np.int64)
+        batch = Sequences([self.sequence(recording)], self.layout, self.clips).cut(alone, None)
+        return self.network.relate(batch, alone, alone)[1][0, : self.layout.size]
+
+    def label(self, *views: Recording) -> str:
+        """The likeliest action of one performance. Errors: UserError when a file cannot be read or shows nobody."""
+        return str(self.named(self.scores(*views), 1)[0]["action"])
+
+
+def load(weights: str | Path) -> Predictor:
+    """The trained network in a file of weights, or in an exported one (.onnx), ready to label.
+
+    Errors: UserError for any other file.
+    """
+    return Predictor(Path(weights))
+
+
+def prepare(file: str | Path, settings: Prepare = PREPARE, layout: Layout | None = None) -> Sequence:
+    """A recording's file as a network is given it: (T, M, V, 3) metres, the first actor's origin joint at (0, 0, 0).
+
+    `settings` and `layout` are those that a network was trained with, `prepare` and `layout` of `load(weights)`;
+    without a layout it is the shipped one with as many joints.
+    Errors: UserError when the file cannot be read, shows other joints or nobody.
+    """
+    return read_sequence(file, settings, layout)
+
+
+def sequences_of(predictor: Predictor, files: Iterable[Path], complain: Complain) -> Iterator[tuple[Path, Sequence]]:
+    """Each file that can be read, with its sequence; `complain` is told what is wrong with the others."""
+    for file in files:
+        try:
+            sequence = predictor.sequence(file)
+        except UserError as error:
+            complain(error)
+        else:
+            yield file, sequence
+
+
+def scores_by_file(
+    predictor: Predictor, files: Iterable[Path], complain: Complain, size: int = FILES_AT_A_TIME
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Each file that can be read, with its scores (actions,); so many are computed together as `size` says."""
+    readable = sequences_of(predictor, files, complain)
+    while batch := list(islice(readable, size)):
+        scores = predictor.scores_of_each([sequence for _, sequence in batch])
+        yield from zip((file for file, _ in batch), scores, strict=True)
+
+
+def open_network(path: Path) -> Network:
+    """The network in a file of weights, or in an exported one (.onnx). Errors: UserError for any other file."""
+    if path.suffix == ".onnx":
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: wanted a network that danet exported, found: {error.strerror}") from None
+        return OnnxNetwork(content, str(path))
+    from danet.device import pick_device
+    from danet.inference.scores import TorchNetwork
+    from danet.models.weights import load_model
+
+    return TorchNetwork(*load_model(path), pick_device())

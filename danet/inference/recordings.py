@@ -1,0 +1,82 @@
+"""Files, folders and frames as users have them in, body sightings and prepared sequences out.
+
+Whatever it came from, a recording takes the way of the training data: sightings, denoised, centred.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from danet.config.settings import Prepare
+from danet.datasets.readers.any_file import NUMPY, READERS, reader
+from danet.datasets.registry import DATASETS
+from danet.errors import UserError
+from danet.preparation.centre import centre
+from danet.preparation.denoise import denoise
+from danet.preparation.parse import read_recording
+from danet.skeleton.layout import LAYOUTS, Layout
+from danet.skeleton.recording import Bodies, Sequence
+
+Complain = Callable[[UserError], None]  # takes what is wrong with one file, so that the others go on
+
+
+def prepared(bodies: Bodies, settings: Prepare, layout: Layout) -> Sequence | None:
+    """The sightings as the network is given them; None where denoising leaves nobody."""
+    sequence, _ = denoise(bodies, settings)
+    return None if sequence is None else centre(sequence, layout.origin, settings.timing)
+
+
+def read_bodies(file: str | Path, layout: Layout | None = None) -> tuple[Bodies, Layout]:
+    """The sightings of a recording's file, and their layout: without one, the shipped one with as many joints.
+
+    Errors: UserError when the file cannot be read, shows other joints or nobody.
+    """
+    file = Path(file)
+    if file.suffix not in READERS:
+        raise UserError(f"{file}: wanted a file that ends in {', '.join(READERS)}, found '{file.suffix}'")
+    bodies = read_recording(reader(layout), file.stem, str(file))
+    size = bodies.joints.shape[1]
+    known = [layout] if layout else [each for each in LAYOUTS.values() if each.size == size]
+    if not known:
+        sizes = " or ".join(str(each.size) for each in LAYOUTS.values())
+        raise UserError(f"{file}: wanted {sizes} joints, found {size}")
+    return bodies, known[0]
+
+
+def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = None) -> Sequence:
+    """A recording's file as the network is given it; layout and errors as for `read_bodies`.
+
+    Errors: UserError when nobody is seen for long enough, too.
+    """
+    bodies, layout = read_bodies(file, layout)
+    sequence = prepared(bodies, settings, layout)
+    if sequence is None:
+        wanted = f"a body in more than {settings.shortest_body} frames"
+        raise UserError(f"{file}: wanted {wanted}, found none of {len(bodies.index.ids)} to be one")
+    return sequence
+
+
+def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) -> list[Path]:
+    """The files among the places, and in their stead for folders all recordings of the layout below, sorted by path.
+
+    Links to folders are not followed. `complain` is told of a folder that cannot be opened or holds no recording.
+    """
+    readable = {NUMPY, *(suffix for data in DATASETS.values() if data.layout == layout for suffix in data.suffixes)}
+    suffixes = sorted(readable)
+
+    def closed(error: OSError) -> None:
+        complain(UserError(f"{error.filename}: wanted a folder that can be read, found: {error.strerror}"))
+
+    files: list[Path] = []
+    for place in places:
+        if not place.is_dir():
+            files.append(place)
+            continue
+        walk = os.walk(place, onerror=closed)
+        found = sorted(
+            Path(folder, name) for folder, _, names in walk for name in names if Path(name).suffix in readable
+        )
+        if not found:
+            complain(UserError(f"{place}: wanted files that end in {', '.join(suffixes)}, found none"))
+        files += found
+    return files

@@ -1,0 +1,67 @@
+"""Frames in, one by one, and what their latest ones show out, prepared as a file of the same frames would be."""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from danet.datasets.readers.any_file import bodies_of
+from danet.errors import BadRecording
+from danet.inference.predictor import Predictor
+from danet.inference.recordings import prepared
+from danet.preparation.parse import FARTHEST
+
+SOURCE = "standard input"
+
+
+def labels_of(predictor: Predictor, lines: Iterable[bytes], window: int, every: int) -> Iterator[dict]:
+    """What the latest `window` frames show, at every so many of them and at the last: `frame`, `action`, `score`.
+
+    Frames count from 1. Action and score are None where nobody was seen, or nobody for long enough.
+    Errors: BadRecording for a line that is no frame, when all before it is done.
+    """
+    latest: deque[np.ndarray] = deque(maxlen=window)
+    number = 0
+    for number, line in enumerate(lines, 1):
+        latest.append(read_frame(line, number, predictor.layout.size))
+        if number % every == 0:
+            yield {"frame": number} | label_of(predictor, latest)
+    if number % every:
+        yield {"frame": number} | label_of(predictor, latest)
+
+
+def label_of(predictor: Predictor, frames: Iterable[np.ndarray]) -> dict[str, str | float | None]:
+    """The likeliest action of frames (M, V, 3) each, a body keeping its place among the M, and its score."""
+    listed = list(frames)
+    joints = np.zeros((len(listed), max(map(len, listed)), predictor.layout.size, 3), np.float32)
+    for place, bodies in enumerate(listed):
+        joints[place, : len(bodies)] = bodies
+    sightings = bodies_of(SOURCE, joints)
+    sequence = prepared(sightings, predictor.prepare, predictor.layout) if len(sightings.frame) else None
+    if sequence is None:
+        return {"action": None, "score": None}
+    return {**predictor.named(predictor.scores(sequence), 1)[0]}
+
+
+def read_frame(line: bytes, number: int, size: int) -> np.ndarray:
+    """A line as (M, size, 3) float32 in metres. Errors: BadRecording that names the line."""
+    wanted = f'{{"bodies": [...]}} with {size} joints [x, y, z] a body, or {size} joints'
+    try:
+        values = json.loads(line)
+        alone = not isinstance(values, dict)
+        values = [values] if alone else values["bodies"]
+        if values == []:
+            return np.zeros((0, size, 3), np.float32)
+        joints = np.array(values)
+    except KeyError:
+        raise BadRecording(SOURCE, wanted, "an object without 'bodies'", line=number) from None
+    except (ValueError, RecursionError) as error:
+        raise BadRecording(SOURCE, wanted, f"{type(error).__name__}: {error}", line=number) from None
+    if joints.dtype.kind not in "fiu":
+        raise BadRecording(SOURCE, wanted, "what is no number", line=number)
+    if joints.ndim != 3 or joints.shape[1:] != (size, 3):
+        raise BadRecording(SOURCE, wanted, f"shape {joints.shape[1:] if alone else joints.shape}", line=number)
+    if not (np.abs(joints) <= FARTHEST).all():
+        raise BadRecording(SOURCE, f"coordinates within {FARTHEST:,.0f} m", "one beyond, or no number", line=number)
+    return joints.astype(np.float32)

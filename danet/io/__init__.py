@@ -1,0 +1,1 @@
+"""Files that appear whole: records, JSON, and where a number comes from."""

@@ -1,0 +1,97 @@
+"""Every number of a table: top-k, calibration, agreement, intervals."""
+
+import numpy as np
+
+from danet.datasets.dataset import Dataset
+
+UNKNOWN_SHARE = 0.05
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """The share of samples whose label is among the k highest scores; scores (B, actions)."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def apart_from_copies(right: np.ndarray, copy: np.ndarray) -> dict:
+    """How many of the B test samples show what a training sample shows, and the share that is right of the others, None
+    where there are no others.
+
+    right (B,) and copy (B,) bool.
+    """
+    share = float(right[~copy].mean()) if not copy.all() else None
+    return {"copies_of_training": int(copy.sum()), "top1_without_copies": share}
+
+
+def unknown_below(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """The highest score that all but UNKNOWN_SHARE of the rightly labelled samples reach; None where none is right.
+
+    scores (B, actions), labels (B,).
+    """
+    right = scores.argmax(axis=1) == labels
+    return float(np.quantile(scores.max(axis=1)[right], UNKNOWN_SHARE)) if right.any() else None
+
+
+CALIBRATION_BINS = 15
+
+
+def calibration(scores: np.ndarray, labels: np.ndarray) -> dict:
+    """How well the highest score of each sample says how often it is right; scores (B, actions), labels (B,).
+
+    `error` is the expected calibration error over CALIBRATION_BINS bins of equal width (Guo et al., ICML 2017); `bins`
+    are those that hold samples: how many, their mean score, and the share that is right.
+    """
+    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = [
+        {
+            "samples": int((place == index).sum()),
+            "confidence": float(confidence[place == index].mean()),
+            "accuracy": float(right[place == index].mean()),
+        }
+        for index in np.unique(place)
+    ]
+    error = sum(each["samples"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(labels)
+    return {"error": error, "bins": bins}
+
+
+Pairs = list[tuple[str, str]]
+
+
+def map_agreement(maps: np.ndarray, place: dict[str, int], pairs: Pairs, dataset: Dataset) -> dict | None:
+    """Pearson's correlation of the maps (N, L) of the two views of a performance: its mean over all pairs.
+
+    `other_actions` is the same for each first view and the second view of the next pair that shows another action, the
+    level that says nothing, None where most pairs show one action. None where there are no pairs.
+    """
+    if not pairs:
+        return None
+    one, two = (np.array([place[name] for name in side]) for side in zip(*pairs, strict=True))
+    actions = np.array([dataset.sample(first).action for first, _ in pairs])
+    order = np.argsort(actions, kind="stable")
+    shift = int(np.bincount(actions).max())  # so far along the order, no action meets itself
+    other = np.empty_like(two)
+    other[order] = two[np.roll(order, -shift)]
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    same, different = (float((unit[one] * unit[against]).sum(axis=1).mean()) for against in (two, other))
+    return {
+        "pairs": len(pairs),
+        "same_performance": same,
+        "other_actions": different if 2 * shift <= len(pairs) else None,
+    }
+
+
+RESAMPLES = 1000
+
+
+def interval(shares: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean of `shares` (N,), in percent: the same each time.
+
+    Efron, Annals of Statistics 1979. Samples are drawn one by one, so that people who are each seen many times make
+    the true uncertainty larger than it says.
+    """
+    rng = np.random.default_rng(0)
+    means = [shares[rng.integers(len(shares), size=len(shares))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return 100 * float(low), 100 * float(high)

@@ -1,0 +1,1 @@
+"""What the workflow runs, and when a stage is stale."""

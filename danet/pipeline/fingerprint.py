@@ -1,0 +1,71 @@
+"""A stage's script in, a hash for each of our own modules that it reaches by imports out.
+
+A comment, a docstring, a blank line or a touch changes no hash; anything that Python would run differently does. The
+settings' module is passed over: what it says reaches a stage as values, and those are compared by themselves.
+"""
+
+import ast
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+PASSED_OVER = ("danet.config",)
+DATA = {".txt", ".yaml"}  # what such a package holds beside code
+
+
+def fingerprint(script: str | Path) -> dict[str, str]:
+    """Module name to hash, for the script and every module of this package that it imports, directly or not.
+
+    The lists and layouts that lie in an imported package have an entry each.
+    """
+    script = Path(script)
+    hashes: dict[str, str] = {}
+    waiting = [(script.name, script)]
+    while waiting:
+        name, path = waiting.pop()
+        if name in hashes or name.startswith(PASSED_OVER):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        waiting += _own_imports(tree)
+        # `unparse` writes the same text on every supported Python; `dump` does not.
+        text = ast.unparse(_without_docstrings(tree))
+        hashes[name] = _hash(text.encode())
+        if path.name == "__init__.py":
+            data = (file for file in path.parent.iterdir() if file.suffix in DATA)
+            hashes |= {f"{name}/{file.name}": _hash(file.read_bytes()) for file in data}
+    return dict(sorted(hashes.items()))
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def _own_imports(tree: ast.Module) -> list[tuple[str, Path]]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [(name, path) for name in names if (path := _module_path(name)) is not None]
+
+
+def _module_path(name: str) -> Path | None:
+    package, *rest = name.split(".")
+    if package != PACKAGE.name:
+        return None
+    place = PACKAGE.joinpath(*rest)
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if rest and path.is_file()), None)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree

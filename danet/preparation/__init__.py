@@ -1,0 +1,1 @@
+"""From raw recordings to centred sequences and splits; a module a stage."""

@@ -1,0 +1,73 @@
+"""A raw folder in, one file of centred sequences out: the workflow's stages in one pass, nothing written in between."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from danet.config.settings import Prepare
+from danet.datasets.dataset import Dataset
+from danet.datasets.registry import find_dataset
+from danet.errors import BadRecording
+from danet.io.store import Record, write_records
+from danet.preparation.centre import centre
+from danet.preparation.denoise import NOBODY_KEPT, denoise, write_audit
+from danet.preparation.manifest import make_manifest
+from danet.preparation.parallel import ordered_map
+from danet.preparation.parse import Sieve, read_or_excuse, used_items
+from danet.skeleton.recording import Sequence
+
+
+class Prepared(NamedTuple):
+    """What became of one recording: a sequence unless no body was left, the audit, and the hash of its content."""
+
+    sequence: Sequence | None
+    audit: dict
+    content: int
+
+
+def prepare_one(dataset: str, settings: Prepare, item: tuple[str, str]) -> Prepared | BadRecording:
+    """From one raw file to its centred sequence, in any process."""
+    bodies = read_or_excuse(dataset, item)
+    if isinstance(bodies, BadRecording):
+        return bodies
+    sequence, audit = denoise(bodies, settings)
+    if sequence is not None:
+        sequence = centre(sequence, find_dataset(dataset).layout.origin, settings.timing)
+    return Prepared(sequence, audit, bodies.content)
+
+
+def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: int) -> dict[str, int | float]:
+    """Prepares every recording of a data set below `raw` and writes `out`, of kind centred.
+
+    Beside it: `<out>_set_aside.parquet`, a row for each file that is not in it and why, and `<out>_audit.parquet`, a
+    row for each recording that was read. Returns files found, samples written, files set aside, and seconds.
+    Errors: UserError for a missing folder; with `strict`, BadRecording for the first file that cannot be read.
+    """
+    started = time.monotonic()
+    manifest = make_manifest(dataset, [raw])
+    sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
+    audits: list[dict] = []
+    results = ordered_map(partial(prepare_one, dataset.name, settings), items, jobs)
+
+    def records() -> Iterator[Record]:
+        for item, result in zip(tqdm(items, desc=f"{dataset.name}: prepare", disable=None), results, strict=True):
+            if isinstance(result, BadRecording):
+                sieve.excuse(item, result)
+            elif sieve.passes(item, result.content):
+                audits.append(result.audit)
+                if result.sequence is None:
+                    sieve.drop(item, NOBODY_KEPT)
+                else:
+                    yield result.sequence.to_record()
+        # Before the sequences take their name: where they are, the tables are too.
+        sieve.write(out.with_name(f"{out.stem}_set_aside.parquet"))
+        write_audit(out.with_name(f"{out.stem}_audit.parquet"), audits)
+
+    about = dataset.describe() | {"prepare": settings.model_dump()}
+    samples = write_records(out, "centred", records(), about)
+    seconds = round(time.monotonic() - started, 3)
+    return {"files": len(manifest), "samples": samples, "set_aside": len(sieve.rows), "seconds": seconds}

@@ -1,0 +1,124 @@
+"""A raw folder in, what is wrong with it out: every file is read once, before anything runs, and nothing is written."""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from danet.datasets.dataset import Dataset
+from danet.datasets.registry import find_dataset
+from danet.errors import BadRecording
+from danet.preparation.manifest import LEFT_OUT, TWICE, make_manifest
+from danet.preparation.parallel import ordered_map
+from danet.preparation.parse import COPY, SET_ASIDE_COLUMNS, UNREADABLE, read_recording
+
+ABSENT = "not there, though others of the same performer and action are"
+KINDS = ("missing", "unexpected", "damaged", "twice", "copies", "left_out")
+SHOWN = 20  # entries of each kind in the printed table; the JSON holds all
+
+
+def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
+    """Looks at every file of a data set below `folder`.
+
+    Returns `dataset`, `folder`, `sound`, `counts` and, for each of KINDS, a list of rows with the set-aside table's
+    columns. Counts: `files` of the data set's suffixes; `expected` samples of the full data set, 0 where unknown;
+    `found` samples, by name; one for each kind. What the kinds hold:
+
+    - missing: samples that the full data set has; the number counts all of them, the rows name those that follow from
+      the others that are there. Samples on the authors' list need not be there.
+    - unexpected: files whose name is no sample's. damaged: files that cannot be read, or show nobody.
+    - twice: files of a sample that another file comes first of. copies: samples with the joints of another one.
+    - left_out: samples on the authors' list of those to leave out; they are not read.
+
+    A folder is sound when it holds a sample, the first four kinds are empty and there are no more copies than in the
+    published data set. Memory grows by a number a file. Errors: UserError for a missing folder.
+    """
+    manifest = make_manifest(dataset, [folder])
+    rows: dict[str, list[dict]] = {kind: [] for kind in KINDS}
+    _read_all(dataset, manifest, jobs, rows)
+    for name, file, aside in manifest.loc[manifest["aside"] != "", ["name", "file", "aside"]].itertuples(index=False):
+        if aside == LEFT_OUT:
+            rows["left_out"].append(_row(name, file, aside))
+        elif aside != TWICE:
+            rows["unexpected"].append(_row(name, file, aside))
+    samples = manifest[manifest["action"] >= 0].drop_duplicates("name")
+    missing = _missing(dataset, samples)
+    rows["missing"] = [_row(name, "", ABSENT) for name in missing]
+    usable = int((samples["aside"] != LEFT_OUT).sum())
+    listed = sum(dataset.parse_name(name) is not None for name in dataset.left_out)
+    lacking = max(dataset.samples - listed - usable, len(missing)) if dataset.samples else 0
+    counts = {"files": len(manifest), "expected": dataset.samples, "found": len(samples)}
+    counts |= {kind: len(rows[kind]) for kind in KINDS} | {"missing": lacking}
+    wrong = sum(counts[kind] for kind in ("missing", "unexpected", "damaged", "twice"))
+    sound = len(samples) > 0 and not wrong and counts["copies"] <= dataset.known_copies
+    return {"dataset": dataset.name, "folder": str(folder), "sound": sound, "counts": counts, **rows}
+
+
+def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[str, list[dict]]) -> None:
+    """Reads the files of samples and appends to damaged, twice and copies."""
+    used, again = (manifest.loc[manifest["aside"] == aside, ["name", "file"]] for aside in ("", TWICE))
+    items = list(pd.concat([used, again]).itertuples(index=False, name=None))
+    results = ordered_map(partial(_look, dataset.name), items, jobs)
+    first_file = dict(items[: len(used)])
+    digests: dict[str, int] = {}
+    first_with: dict[int, str] = {}
+    for (name, file), result in zip(tqdm(items, desc=f"{dataset.name}: check", disable=None), results, strict=True):
+        if file != first_file[name]:
+            found = "the same joints as" if digests.get(name) == result else "another content than"
+            row = _row(name, file, TWICE, wanted="one file a sample", found=f"{found} {first_file[name]}")
+            rows["twice"].append(row)
+        elif isinstance(result, BadRecording):
+            place = {"line": result.line, "frame": result.frame, "body": result.body}
+            rows["damaged"].append(_row(name, file, UNREADABLE, wanted=result.wanted, found=result.found, **place))
+        else:
+            digests[name] = result
+            other = first_with.setdefault(result, name)
+            if other != name:
+                rows["copies"].append(_row(name, file, COPY, wanted="joints of its own", found=f"those of {other}"))
+
+
+def _look(dataset: str, item: tuple[str, str]) -> int | BadRecording:
+    """The hash of a recording's joints, or what is wrong with it; runs in any process."""
+    try:
+        return read_recording(find_dataset(dataset).read, *item).content
+    except BadRecording as problem:
+        return problem
+
+
+def _missing(dataset: Dataset, samples: pd.DataFrame) -> list[str]:
+    """The names that must be there because others are."""
+    there = set(samples["name"])
+    wanted = dict.fromkeys(name for sample in map(dataset.sample, there) for name in dataset.siblings(sample))
+    return sorted(name for name in wanted if name not in there)
+
+
+def _row(name: str, file: str, reason: str, **more: str | int) -> dict:
+    return dict(zip(SET_ASIDE_COLUMNS, (name, file, reason, 0, 0, 0, "", ""), strict=True)) | more
+
+
+def as_text(report: dict) -> str:
+    """The report as lines to read: the counts, then the first rows of each kind."""
+    verdict = "sound" if report["sound"] else "not sound"
+    lines = [f"{report['dataset']} in {report['folder']}: {verdict}"]
+    for key, count in report["counts"].items():
+        unknown = key == "expected" and not count
+        lines.append(f"  {key.replace('_', ' '):<11}{'unknown' if unknown else format(count, ','):>9}")
+    for kind in KINDS:
+        lines += _section(kind, report[kind])
+    return "\n".join(lines)
+
+
+def _section(kind: str, rows: list[dict]) -> Iterable[str]:
+    if not rows:
+        return
+    yield f"\n{kind.replace('_', ' ')}:"
+    for row in rows[:SHOWN]:
+        if row["wanted"] and row["file"]:
+            places = {place: row[place] for place in ("line", "frame", "body")}
+            yield f"  {BadRecording(row['file'], row['wanted'], row['found'], **places)}"
+        else:
+            yield f"  {row['file'] or row['name']}: {row['reason']}"
+    if len(rows) > SHOWN:
+        yield f"  and {len(rows) - SHOWN:,} more; --json names all"

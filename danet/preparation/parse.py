@@ -1,0 +1,128 @@
+"""Raw files in, body sightings out; a file that cannot be read, or shows nobody, is set aside and stops nothing."""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from danet.config.settings import OF_PARSING, Prepare
+from danet.datasets.dataset import Dataset, Reader
+from danet.datasets.registry import find_dataset
+from danet.errors import BadRecording
+from danet.io.files import written_whole
+from danet.io.store import Record, write_records
+from danet.preparation.parallel import ordered_map
+from danet.skeleton.recording import Bodies
+
+SET_ASIDE_COLUMNS = ["name", "file", "reason", "line", "frame", "body", "wanted", "found"]
+UNREADABLE = "unreadable"
+NOBODY = "no body in any frame"
+COPY = "a copy, joint for joint, of a recording that comes first"
+A_BODY = "a body in at least one frame"
+FARTHEST = 1e6  # metres: far beyond any sensor, and small enough that no sum of squares leaves float32
+
+log = logging.getLogger(__name__)
+
+
+def read_recording(read: Reader, name: str, path: str) -> Bodies:
+    """Reads one raw file with a data set's reader.
+
+    Errors: BadRecording, also when it cannot be opened, shows nobody or somebody too far out.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
+            raise BadRecording(path, "a readable file", "a folder, a pipe or a device")
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise BadRecording(path, "a readable file", error.strerror or str(error)) from None
+    bodies = read(name, path, content)
+    if not len(bodies.frame):
+        raise BadRecording(path, A_BODY, f"{bodies.frames} frames, all without one")
+    far = ~(np.abs(bodies.joints) <= FARTHEST).all(axis=(1, 2))
+    if far.any():
+        frame = int(bodies.frame[far.argmax()]) + 1
+        raise BadRecording(path, f"coordinates within {FARTHEST:,.0f} m", "one beyond", frame=frame)
+    return bodies
+
+
+def read_or_excuse(dataset: str, item: tuple[str, str]) -> Bodies | BadRecording:
+    """Reads the (name, path) of a recording, or says what is wrong with it; runs in any process."""
+    try:
+        return read_recording(find_dataset(dataset).read, *item)
+    except BadRecording as problem:
+        return problem
+
+
+def used_items(manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    """(name, path) of the manifest's used files, in its order."""
+    used = manifest[manifest["aside"] == ""]
+    return list(zip(used["name"], used["file"], strict=True))
+
+
+class Sieve:
+    """Lets the recordings through that can be used; keeps a row for each of the others, as the set-aside table has it.
+
+    Errors: with `strict`, the first BadRecording is raised.
+    """
+
+    def __init__(self, manifest: pd.DataFrame, dataset: Dataset, settings: Prepare):
+        self.strict = settings.strict
+        self.drops_copies = settings.drop_copies and not dataset.keeps_copies
+        self.first_with: dict[int, str] = {}
+        unused = manifest[manifest["aside"] != ""]
+        self.rows: list[tuple] = [
+            (name, file, aside, 0, 0, 0, "", "")
+            for name, file, aside in zip(unused["name"], unused["file"], unused["aside"], strict=True)
+        ]
+
+    def excuse(self, item: tuple[str, str], problem: BadRecording) -> None:
+        """Sets the recording `item` (name, path) aside because it cannot be read."""
+        if self.strict:
+            raise problem
+        log.warning("set aside: %s", problem)
+        reason = NOBODY if problem.wanted == A_BODY else UNREADABLE
+        self.rows.append((*item, reason, problem.line, problem.frame, problem.body, problem.wanted, problem.found))
+
+    def passes(self, item: tuple[str, str], content: int) -> bool:
+        """Whether a recording that could be read is used: whether none with its content came before."""
+        first = self.first_with.setdefault(content, item[0])
+        if first == item[0] or not self.drops_copies:
+            return True
+        self.rows.append((*item, COPY, 0, 0, 0, "joints of its own", f"those of {first}"))
+        return False
+
+    def drop(self, item: tuple[str, str], reason: str) -> None:
+        """Sets a recording aside for a reason that a later stage found."""
+        self.rows.append((*item, reason, 0, 0, 0, "", ""))
+
+    def write(self, path: Path) -> None:
+        """Writes the set-aside table."""
+        with written_whole(path) as partial:
+            pd.DataFrame(self.rows, columns=SET_ASIDE_COLUMNS).to_parquet(partial)
+
+
+def parse(
+    manifest: pd.DataFrame, dataset: Dataset, bodies: Path, set_aside: Path, *, settings: Prepare, jobs: int
+) -> None:
+    """The parse stage: writes `bodies` (records of kind bodies) and `set_aside` (a row per file that is not read)."""
+    sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
+    about = dataset.describe() | {"prepare": settings.model_dump(include=OF_PARSING)}
+    results = ordered_map(partial(read_or_excuse, dataset.name), items, jobs)
+
+    def records() -> Iterator[Record]:
+        for item, result in zip(tqdm(items, desc=f"{dataset.name}: parse", disable=None), results, strict=True):
+            if isinstance(result, BadRecording):
+                sieve.excuse(item, result)
+            elif sieve.passes(item, result.content):
+                yield result.to_record()
+
+    samples = write_records(bodies, "bodies", records(), about)
+    sieve.write(set_aside)
+    log.info("%s: %d recordings parsed, %d set aside", dataset.name, samples, len(sieve.rows))

@@ -1,0 +1,87 @@
+"""Sample names in, their parts out: train, validation or test, computed from the names alone."""
+
+import logging
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from danet.config.settings import Split
+from danet.datasets.dataset import Dataset, Sample
+from danet.errors import UserError
+from danet.io.store import Records
+
+PARTS = ("train", "validation", "test")
+
+
+def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split) -> pd.DataFrame:
+    """Columns `name` and `part`, in the order of the names; samples that the protocol leaves out are not in it.
+
+    Names of no sample of the data set, and samples on its list of those to leave out, are passed over, and of the
+    training part those that the settings leave out. Validation is a whole number of training subjects (or views),
+    spread evenly over their sorted list, unless the protocol names it. Errors: UserError when a part of the training
+    samples cannot be held out.
+    """
+    part = dataset.protocol(protocol).part
+    samples = [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]
+    parts = {sample.name: part(sample) for sample in samples}
+    chosen = "validation" in parts.values()
+    for name in _left_out([name for name, known in parts.items() if known in ("train", "validation")], settings):
+        parts[name] = ""
+    training = [sample for sample in samples if parts[sample.name] == "train"]
+    held_out = set() if chosen else _held_out(dataset, protocol, training, settings)
+    for sample in training:
+        if getattr(sample, settings.validation_by) in held_out:
+            parts[sample.name] = "validation"
+    rows = [(name, part) for name, part in parts.items() if part]
+    return pd.DataFrame(rows, columns=["name", "part"])
+
+
+def _left_out(names: list[str], settings: Split) -> set[str]:
+    """Those that the settings leave out. A pattern of none is told in the log: its recordings may just not be here."""
+    found = {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in settings.leave_out}
+    for pattern, matching in found.items():
+        if not matching:
+            logging.warning("split.leave_out: wanted training samples, found none of %d named %s", len(names), pattern)
+    return {name for matching in found.values() for name in matching}
+
+
+def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings: Split) -> set:
+    if not settings.validation_share:
+        return set()
+    groups = sorted({getattr(sample, settings.validation_by) for sample in training})
+    if len(groups) < 2:
+        found = f"{len(groups)} in {len(training)} training samples"
+        wanted = f"two or more {settings.validation_by}s to hold one out"
+        advice = "set split.validation_by to something else, or split.validation_share to 0"
+        raise UserError(f"{dataset.name}/{protocol}: wanted {wanted}, found {found}; {advice}")
+    count = max(1, round(settings.validation_share * len(groups)))
+    places = np.linspace(0, len(groups) - 1, count + 2)[1:-1].round().astype(int)
+    return {groups[place] for place in places}
+
+
+def copies_of_training(records: Records, parts: dict[str, str]) -> dict[str, str]:
+    """Each test sample that shows, joint for joint, what a sample of the training part shows, and that sample.
+
+    `parts` says of each name which part it is in; `records` are sequences, with the hash of their recording's content.
+    """
+    contents = dict(zip(records.names, map(int, records.facts.get("content", [])), strict=False))
+    known = {name: content for name, content in contents.items() if content and name in parts}
+    training = {content: name for name, content in known.items() if parts[name] != "test"}
+    return {name: training[content] for name, content in known.items() if parts[name] == "test" and content in training}
+
+
+def refuse_leaks(records: Records, parts: dict[str, str], dataset: Dataset) -> None:
+    """Errors: UserError when a test sample is a copy of a training sample and the data set is not known for that."""
+    leaks = copies_of_training(records, parts)
+    if leaks and not dataset.keeps_copies:
+        name, first = min(leaks.items())
+        found = f"{len(leaks)}, among them {name}, a copy of {first}"
+        wanted = "no test sample that shows the same as a training sample"
+        raise UserError(f"{records.path}: wanted {wanted}, found {found}; set prepare.drop_copies")
+
+
+def counts(table: pd.DataFrame) -> dict[str, int]:
+    """Samples in each part."""
+    return {part: int((table["part"] == part).sum()) for part in PARTS}

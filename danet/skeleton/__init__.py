@@ -1,0 +1,1 @@
+"""The vocabulary: joint layouts, sightings of bodies, sequences."""

@@ -1,0 +1,189 @@
+"""The vocabulary: axes, joint layouts, bones, body parts and distances on the body graph.
+
+Axes, in this order wherever they meet: N samples, T frames, M bodies, V joints, C coordinates (x, y, z in metres;
+the camera at the origin, y up, z away from the lens).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from danet.config.base import Settings, check
+from danet.errors import UserError
+from danet.skeleton import layouts
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Definition(Settings):
+    """A layout as its YAML file has it, every joint by its name; `joints` stand in the order of the recordings."""
+
+    name: Name
+    joints: tuple[Name, ...] = Field(min_length=2)
+    parents: dict[Name, Name]
+    parts: dict[Name, tuple[Name, ...]] = Field(min_length=1)
+    mirror: tuple[tuple[Name, Name], ...]
+    origin: Name
+    across: tuple[tuple[Name, Name], ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which joints a sensor reports and how they hang together.
+
+    `parents[v]` is the joint nearer to the middle of the body, the root's is itself. `parts` are the limbs and the
+    torso, together every joint once. `mirror` pairs the joints of the left and the right side. `origin` is the joint
+    that preparation moves to (0, 0, 0). `across` are (left, right) pairs whose line runs from side to side.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    parts: dict[str, tuple[int, ...]]
+    mirror: tuple[tuple[int, int], ...]
+    origin: int
+    across: tuple[tuple[int, int], ...]
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The layout as its YAML file has it."""
+        name = self.joints.__getitem__
+        return {
+            "name": self.name,
+            "joints": list(self.joints),
+            "parents": {name(v): name(p) for v, p in enumerate(self.parents) if v != p},
+            "parts": {part: list(map(name, members)) for part, members in self.parts.items()},
+            "mirror": [list(map(name, pair)) for pair in self.mirror],
+            "origin": name(self.origin),
+            "across": [list(map(name, pair)) for pair in self.across],
+        }
+
+    @property
+    def described(self) -> str | dict[str, Any]:
+        """What a file says of the layout of its recordings: its name where it ships, else its definition."""
+        return self.name if LAYOUTS.get(self.name) == self else self.definition
+
+    @property
+    def size(self) -> int:
+        """Number of joints V."""
+        return len(self.joints)
+
+    @cached_property
+    def bones(self) -> np.ndarray:
+        """(V - 1, 2) int64: each joint but the root, and its parent."""
+        return np.array([(v, p) for v, p in enumerate(self.parents) if v != p])
+
+    @cached_property
+    def hops(self) -> np.ndarray:
+        """(V, V) int64: number of bones between two joints."""
+        distance = np.full((self.size, self.size), self.size)
+        np.fill_diagonal(distance, 0)
+        for a, b in self.bones:
+            distance[a, b] = distance[b, a] = 1
+        for middle in range(self.size):  # Floyd and Warshall
+            distance = np.minimum(distance, distance[:, middle, None] + distance[None, middle])
+        return distance
+
+    @cached_property
+    def part_of(self) -> np.ndarray:
+        """(V,) int64: index of the part that a joint belongs to, in the order of `parts`."""
+        owner = np.full(self.size, -1)
+        for index, members in enumerate(self.parts.values()):
+            owner[list(members)] = index
+        return owner
+
+    @cached_property
+    def landmarks(self) -> list[int]:
+        """The root, and of each part the joint that is furthest from it: head, hands and feet."""
+        root = next(v for v, p in enumerate(self.parents) if v == p)
+        return [root, *(max(members, key=lambda v: self.hops[root, v]) for members in self.parts.values())]
+
+    @cached_property
+    def mirrored(self) -> np.ndarray:
+        """(V,) int64: the joint on the other side; itself in the middle of the body."""
+        other = np.arange(self.size)
+        for left, right in self.mirror:
+            other[left], other[right] = right, left
+        return other
+
+
+def make_layout(values: object, where: str) -> Layout:
+    """The layout that a definition gives; `where` names its source in messages.
+
+    Errors: UserError unless each joint is named once and in one part, one joint alone is the root, to which every
+    other one leads, and the pairs of `mirror` are of different joints.
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: wanted a layout's {', '.join(Definition.model_fields)}, found {values!r:.60}")
+    found = check(Definition, values, where)
+    place = {joint: index for index, joint in enumerate(found.joints)}
+    pairs = {"mirror": found.mirror, "across": found.across}
+    used = {
+        "parents": (*found.parents, *found.parents.values()),
+        "parts": tuple(joint for members in found.parts.values() for joint in members),
+        "origin": (found.origin,),
+        **{key: tuple(joint for pair in value for joint in pair) for key, value in pairs.items()},
+    }
+    for key, joints in used.items():
+        for joint in joints:
+            if joint not in place:
+                raise UserError(f"{where}: wanted '{key}' to name joints, found '{joint}'")
+    for key, joints in (("joints", found.joints), ("parts", used["parts"]), ("mirror", used["mirror"])):
+        if again := _repeated(joints):
+            raise UserError(f"{where}: wanted each joint once in '{key}', found '{again}' twice")
+    if missing := [joint for joint in found.joints if joint not in used["parts"]]:
+        raise UserError(f"{where}: wanted each joint in one of the 'parts', found '{missing[0]}' in none")
+    roots = [joint for joint in found.joints if joint not in found.parents]
+    if len(roots) != 1:
+        said = ", ".join(map(repr, roots)) or "none: they go in circles"
+        raise UserError(f"{where}: wanted one joint without one of the 'parents', found {said}")
+    for joint in found.joints:
+        at, steps = joint, 0
+        while at != roots[0] and steps < len(place):
+            at, steps = found.parents[at], steps + 1
+        if at != roots[0]:
+            raise UserError(f"{where}: wanted the 'parents' of '{joint}' to lead to '{roots[0]}', found a circle")
+    return Layout(
+        name=found.name,
+        joints=found.joints,
+        parents=tuple(place[found.parents.get(joint, joint)] for joint in found.joints),
+        parts={part: tuple(place[joint] for joint in members) for part, members in found.parts.items()},
+        mirror=tuple((place[left], place[right]) for left, right in found.mirror),
+        origin=place[found.origin],
+        across=tuple((place[left], place[right]) for left, right in found.across),
+    )
+
+
+def _repeated(joints: Iterable[str]) -> str | None:
+    return next((joint for joint, count in Counter(joints).items() if count > 1), None)
+
+
+def read_layout(path: Path) -> Layout:
+    """The layout of a YAML file. Errors: UserError when it cannot be read or is no layout."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: wanted a YAML file of a layout, found: {' '.join(str(error).split())}") from None
+    return make_layout(values, str(path))
+
+
+def find_layout(described: str | dict[str, Any]) -> Layout:
+    """The inverse of `Layout.described`. Errors: UserError for a name that is not known."""
+    if isinstance(described, dict):
+        return make_layout(described, "layout")
+    if described not in LAYOUTS:
+        raise UserError(f"wanted one of the layouts {', '.join(LAYOUTS)}, found '{described}'")
+    return LAYOUTS[described]
+
+
+SHIPPED = ("kinect_v2_25", "kinect_v1_20", "coco_17", "mediapipe_33")
+LAYOUTS = {name: read_layout(Path(str(files(layouts)), f"{name}.yaml")) for name in SHIPPED}
+KINECT_V2, KINECT_V1 = LAYOUTS["kinect_v2_25"], LAYOUTS["kinect_v1_20"]

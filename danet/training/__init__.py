@@ -1,0 +1,1 @@
+"""From sequences and a split to weights."""

@@ -1,0 +1,106 @@
+"""The state of a run after an epoch, to a file and back, so that an interrupted run goes on as if nothing was."""
+
+import json
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from danet.models.danet.network import DANet
+from danet.models.weights import read_tensors, save_weights
+
+FILE = "state.safetensors"
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class State:
+    """All that changes from epoch to epoch. `history` has a row an epoch; those of a refit have no validation."""
+
+    model: DANet
+    mean: DANet  # the running mean of the weights, which is what is evaluated and kept
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict] = field(default_factory=list)
+
+    def chosen_epoch(self, samples: int) -> dict:
+        """The last row whose validation accuracy is within one standard error of the highest.
+
+        The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984), here in favour of a
+        longer training: on few `samples` the highest accuracy is mostly luck. Without any validation, the last row.
+        """
+        checked = [row for row in self.history if row["validation_top1"] is not None]
+        if not checked:
+            return self.history[-1]
+        highest = max(row["validation_top1"] for row in checked)
+        error = (highest * (1 - highest) / samples) ** 0.5
+        return [row for row in checked if row["validation_top1"] >= highest - error][-1]
+
+    def close_epoch(self, row: dict, samples: int) -> None:
+        """Adds an epoch to the history, and remembers the weights if it is the one to choose so far."""
+        self.history.append({"epoch": len(self.history) + 1, **row})
+        if self.chosen_epoch(samples) is self.history[-1]:
+            self.best = {key: value.detach().cpu().clone() for key, value in self.mean.state_dict().items()}
+
+    def start_over(self, fresh: "State") -> None:
+        """Takes an untrained network in place of the trained one; the history stays."""
+        self.model, self.mean, self.optimizers = fresh.model, fresh.mean, fresh.optimizers
+
+
+def keep(state: State, folder: Path, identity: dict) -> None:
+    """Writes the whole state. `identity` says which run it belongs to: its `train` settings, whether to keep epochs."""
+    if identity["train"]["keep_epochs"]:
+        save_weights(_epoch(folder, len(state.history)), state.mean.state_dict(), {})
+    tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
+    tensors |= {f"mean.{key}": value for key, value in state.mean.state_dict().items()}
+    tensors |= {f"best.{key}": value for key, value in state.best.items()}
+    for place, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer{place}.{index}.{key}": value for key, value in moments.items()}
+    save_weights(folder / FILE, tensors, identity | {"history": state.history})
+
+
+def resume(state: State, folder: Path, identity: dict) -> None:
+    """Takes up what `keep` wrote, if it belongs to the very same run; else the run starts anew."""
+    if not (folder / FILE).exists():
+        return
+    tensors, about = read_tensors(folder / FILE)
+    history = about.pop("history")
+    if about != json.loads(json.dumps(identity)):
+        log.info("%s belongs to other settings, data or code: starting anew", folder)
+        return
+    groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in tensors.items():
+        group, _, rest = key.partition(".")
+        groups[group][rest] = value
+    state.model.load_state_dict(groups["model"])
+    state.mean.load_state_dict(groups["mean"])
+    for place, optimizer in enumerate(state.optimizers):
+        moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in groups[f"optimizer{place}"].items():
+            index, _, name = key.partition(".")
+            moments[int(index)][name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    state.best, state.history = groups["best"], history
+    log.info("resuming after epoch %d", len(history))
+
+
+def kept_epochs(folder: Path, count: int) -> dict[str, Tensor]:
+    """The evaluated weights after each of the first `count` epochs, by epoch and name: `12.label.weight`."""
+    every = {epoch: read_tensors(_epoch(folder, epoch))[0] for epoch in range(1, count + 1)}
+    return {f"{epoch}.{key}": value for epoch, tensors in every.items() for key, value in tensors.items()}
+
+
+def _epoch(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch{epoch}.safetensors"
+
+
+def forget(folder: Path) -> None:
+    """Removes the state of a run that has ended."""
+    for file in (folder / FILE, *folder.glob("epoch*.safetensors")):
+        file.unlink(missing_ok=True)
+    if folder.is_dir():
+        folder.rmdir()

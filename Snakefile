@@ -17,7 +17,7 @@ include: "workflow/rules/centre.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/attend.smk"
+include: "workflow/rules/attention_maps.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
 

@@ -1,4 +1,8 @@
-"""The one schema of what runs leave behind: metrics.json, run.json, cost.json and history.jsonl."""
+"""The one schema of what runs leave behind: metrics.json, run.json, history.jsonl and cost.json.
+
+What writes these files makes objects of these classes, and what reads them checks the files against them. Accuracies
+are shares, from 0 to 1; times are in seconds.
+"""
 
 import re
 from typing import Annotated, Any
@@ -10,22 +14,17 @@ from danet.config.base import Settings
 NAME = re.compile(r"[\w-]+(/[\w-]+)*")
 
 
-HISTORY = ("epoch", "train_loss", "train_top1")
-
-
-VALIDATION = ("validation_loss", "validation_top1")
-
-
-SCORES = ("name", "segment", "label", "prediction")
-
-
 def printable(text: str) -> str:
     """The text with each letter that cannot be printed, and that SVG could not hold, replaced."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
+Text = Annotated[str, AfterValidator(printable)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class FilePart(Settings):
-    """Part of a JSON file: keys that the report does not use may stand beside those it does."""
+    """Part of a JSON file. Keys that a reader does not know may stand beside those it does."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -35,32 +34,32 @@ class Turned(FilePart):
 
     samples: int = Field(ge=1)
     degrees: tuple[int, ...] = Field(min_length=1)
-    top1: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
+    top1: tuple[Share, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _one_share_a_turn(self) -> "Turned":
         if len(self.degrees) != len(self.top1):
-            raise ValueError(f"wanted a share for each of {len(self.degrees)} turns, got {len(self.top1)}")
+            raise ValueError(f"expected a share for each of {len(self.degrees)} turns, got {len(self.top1)}")
         return self
 
 
-class Worse(FilePart):
-    """Accuracy on test samples that were made worse, and of the same samples unchanged."""
+class Corruption(FilePart):
+    """Accuracy on test samples that were corrupted, and of the same samples unchanged (`plain`)."""
 
     what: str
     level: float
     unit: str
     samples: int = Field(ge=1)
-    plain: float = Field(ge=0, le=1)
-    top1: float = Field(ge=0, le=1)
+    plain: Share
+    top1: Share
 
 
 class Bin(FilePart):
-    """The test samples whose highest score lies in one stretch: their mean score and the share that is right."""
+    """The test samples whose highest score lies in one interval: their mean score and the share that is right."""
 
     samples: int = Field(ge=1)
     confidence: float = Field(ge=0, le=1.0001)
-    accuracy: float = Field(ge=0, le=1)
+    accuracy: Share
 
 
 class Calibration(FilePart):
@@ -70,68 +69,124 @@ class Calibration(FilePart):
     bins: tuple[Bin, ...] = Field(min_length=1)
 
 
-class Epoch(FilePart):
+class EpochAccuracy(FilePart):
     """An epoch, and the accuracy that its weights have on the test part."""
 
     epoch: int = Field(ge=1)
-    top1: float = Field(ge=0, le=1)
+    top1: Share
 
 
 class Epochs(FilePart):
     """Epochs that could be taken; the last of the three only by one who looks at the test part."""
 
-    last: Epoch
-    chosen: Epoch
-    best_on_test: Epoch
+    last: EpochAccuracy
+    chosen: EpochAccuracy
+    best_on_test: EpochAccuracy
 
 
-class FusedViews(FilePart):
-    """Accuracy on performances that several cameras saw at one time, fused and camera by camera."""
+class MultiView(FilePart):
+    """Accuracy on performances that several cameras saw at one time: one label for all, and one for each camera."""
 
     performances: int = Field(ge=1)
     recordings: int = Field(ge=1)
-    top1: float = Field(ge=0, le=1)
-    top1_alone: float = Field(ge=0, le=1)
+    top1: Share
+    top1_alone: Share
 
 
 class Metrics(FilePart):
-    """`metrics.json`: the accuracies of one run, as shares of the test samples."""
+    """`metrics.json`: the accuracies of one run, of an ensemble, or of the folds of a protocol together.
+
+    `segments` has the accuracy of each of the parts that a test recording is scored in; `folds` and `cells` that of
+    each fold, and of each fold and view, where folds were averaged.
+    """
 
     dataset: str
     protocol: str
     method: str
     seed: int
     simulated: bool
-    top1: float = Field(ge=0, le=1)
-    top5: float = Field(ge=0, le=1)
+    top1: Share
+    top5: Share
     samples: int = Field(ge=1)
     parameters: int
     seconds: float = Field(ge=0)
     epoch: int | None
-    validation_top1: float | None = None
+    validation_top1: Share | None = None
     copies_of_training: int = 0
-    top1_without_copies: float | None = None
+    top1_without_copies: Share | None = None
+    segments: tuple[Share, ...] = ()
     turned: Turned | None = None
-    worse: tuple[Worse, ...] = ()
+    corruptions: tuple[Corruption, ...] = ()
     calibration: Calibration | None = None
     epochs: Epochs | None = None
-    fused_views: FusedViews | None = None
+    multi_view: MultiView | None = None
+    folds: dict[str, Share] = {}
+    cells: dict[str, Share] = {}
 
     @field_validator("dataset", "protocol", "method")
     @classmethod
     def _plain(cls, name: str) -> str:
         if not NAME.fullmatch(name):  # it becomes part of paths and anchors
-            raise ValueError("wanted letters, digits, '_', '-' and '/'")
+            raise ValueError("expected letters, digits, '_', '-' and '/'")
         return name
 
 
-class Cost(FilePart):
-    """`cost.json`: what the network for one data set costs on the machine that measured it."""
+class Git(FilePart):
+    """The state of the code: None where it is not known."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class RunRecord(FilePart):
+    """`run.json`: where the weights of a run come from, and what chose their epoch."""
 
     dataset: str
-    title: Annotated[str, AfterValidator(printable)]
+    title: Text
+    protocol: str
+    method: str
+    seed: int
     simulated: bool
-    machine: Annotated[str, AfterValidator(printable)]
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    git: Git
+    code: dict[str, str]
+    data_hash: str
+    counts: dict[str, int]
+    actions: tuple[Text, ...] = Field(min_length=1)
+    layout: str | dict[str, Any]
+    device: str
+    parameters: int
+    fused_members: int = Field(1, ge=1, description="How many labels of its own the network averages.")
+    seconds: float = Field(ge=0)
+    epoch: int
+    validation_top1: Share | None
+
+
+class HistoryRow(FilePart):
+    """A line of `history.jsonl`: what one epoch learnt. `waited` is the share of its time that waited for batches."""
+
+    epoch: int = Field(ge=1)
+    train_loss: float
+    train_top1: float
+    learning_rate: float
+    waited: float
+    validation_loss: float | None
+    validation_top1: float | None
+    seconds: float
+
+
+class Cost(FilePart):
+    """`cost.json`: what a method's network for one data set costs on the machine that measured it.
+
+    Operations are multiply-accumulates of one clip, in millions; memory is in MiB.
+    """
+
+    dataset: str
+    title: Text
+    method: str
+    simulated: bool
+    machine: Text
     threads: int
     precision: str
     frames: int
@@ -149,29 +204,3 @@ class Cost(FilePart):
     peak_gflops: float = Field(gt=0)
     inference_mib: float | None
     training_mib: float | None
-
-
-class Git(FilePart):
-    """The state of the code: None where it is not known."""
-
-    commit: str | None = None
-    dirty: bool | None = None
-
-
-class About(FilePart):
-    """`run.json`: where a run comes from."""
-
-    dataset: str
-    title: Annotated[str, AfterValidator(printable)]
-    protocol: str
-    seed: int
-    simulated: bool
-    settings: dict[str, Any]
-    versions: dict[str, str]
-    git: Git
-    code: dict[str, str]
-    data_hash: str
-    counts: dict[str, int]
-    actions: tuple[Annotated[str, AfterValidator(printable)], ...] = Field(min_length=1)
-    layout: str | dict
-    device: str

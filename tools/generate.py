@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from danet.config.settings import Config
+from danet.config.networks import NETWORKS, name_of
+from danet.config.settings import Config, Run
 
 ROOT = Path(__file__).parents[1]
 INTRODUCTION = """# Settings
@@ -38,7 +39,9 @@ def settings_page() -> str:
 def _table(title: str, kind: type[BaseModel]) -> str:
     groups, rows = [], []
     for name, field in kind.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if field.annotation is Run.model_fields["model"].annotation:
+            groups += [(f"{name}: {{name: {name_of(network)}}}", network) for network in NETWORKS]
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             groups.append((name, field.annotation))
         else:
             default = json.dumps(field.get_default(call_default_factory=True))

@@ -1,30 +1,30 @@
-"""Centred sequences in, batches of clips out: (K, T, V, C) float32, cut a batch at a time.
+"""Cuts centred sequences into clips, (K, T, V, C) float32, a batch at a time.
 
 K counts the actors of a batch, not its samples: an absent second actor takes no room. What is linear in the joints
 (bones, motion) is computed here; what has to be learnt is not.
 """
 
 import copy
+from collections.abc import Container, Iterable
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from danet.clips.streams import distances, motion
-from danet.config.settings import Clips as ClipSettings
+from danet.config.clips import ClipSettings
 from danet.errors import UserError
-from danet.io.store import open_records
-from danet.skeleton.layout import Layout, find_layout
+from danet.io.store import Records
+from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Sequence
 
-Window = tuple[float, float]  # where it starts and what it covers, in shares of a sequence
+Crop = tuple[float, float]  # where it starts and what it covers, in shares of a sequence
 WHOLE = (0.0, 1.0)
-POSITIONS = 3  # of a window that covers a part of a sequence
+POSITIONS = 3  # of a test crop that covers a part of a sequence
 
 
 @dataclass(frozen=True)
-class Batch:
+class ClipBatch:
     """Clips of samples: `channels` (K, T, V, C), `joints` (K, T, V, 3) in metres, `owner` (K,) the sample of each."""
 
     channels: np.ndarray
@@ -36,17 +36,17 @@ class Batch:
         """The clips (rows) of these samples, which must be given in rising order."""
         return np.flatnonzero(np.isin(self.owner, samples))
 
-    def of(self, samples: np.ndarray) -> "Batch":
+    def of(self, samples: np.ndarray) -> "ClipBatch":
         """The clips of these samples only, given in rising order and counted anew."""
         rows = self.rows(samples)
         owner = np.searchsorted(samples, self.owner[rows])
-        return Batch(self.channels[rows], self.joints[rows], owner, len(samples))
+        return ClipBatch(self.channels[rows], self.joints[rows], owner, len(samples))
 
-    def padded(self, rows: int) -> "Batch":
+    def padded(self, rows: int) -> "ClipBatch":
         """The same, with empty clips of no sample after them, whose owner is `samples`: so many rows in all."""
         more = rows - len(self.owner)
         channels, joints = (_with_zeros(of, more) for of in (self.channels, self.joints))
-        return Batch(channels, joints, np.pad(self.owner, (0, more), constant_values=self.samples), self.samples)
+        return ClipBatch(channels, joints, np.pad(self.owner, (0, more), constant_values=self.samples), self.samples)
 
 
 class Sequences:
@@ -78,9 +78,9 @@ class Sequences:
         part.actors, part.frames, part.start = self.actors[samples], self.frames[samples], self.start[samples]
         return part
 
-    def cut(self, samples: np.ndarray, rng: np.random.Generator | None, window: Window = WHOLE) -> Batch:
-        """Clips of the samples (B,). With a generator they are augmented, without one a window is cut, to be tested."""
-        positions = self._positions(samples, rng, window)  # (B, T) in frames
+    def cut(self, samples: np.ndarray, rng: np.random.Generator | None, crop: Crop = WHOLE) -> ClipBatch:
+        """Clips of the samples (B,). With a generator they are augmented, without one a crop is cut, to be tested."""
+        positions = self._positions(samples, rng, crop)  # (B, T) in frames
         actors = self.actors[samples]
         owner = np.repeat(np.arange(len(samples)), actors)  # (K,)
         second = np.arange(len(owner)) - np.repeat(np.cumsum(actors) - actors, actors)
@@ -100,13 +100,13 @@ class Sequences:
         channels = self._channels(joints)
         if rng is not None and self.settings.masked_joints:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints
-        return Batch(channels, joints, owner, len(samples))
+        return ClipBatch(channels, joints, owner, len(samples))
 
-    def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, window: Window) -> np.ndarray:
-        """(B, T): the middles of T equal stretches of the crop; in training anywhere inside each stretch."""
+    def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, crop: Crop) -> np.ndarray:
+        """(B, T): the middles of T equal parts of the crop; in training anywhere inside each part."""
         length = (self.frames[samples] - 1).astype(np.float64)[:, None]
         count = self.settings.frames
-        offset, share, inside = (np.full((1, 1), value) for value in (*window, 0.5))
+        offset, share, inside = (np.full((1, 1), value) for value in (*crop, 0.5))
         if rng is not None:
             share = rng.uniform(self.settings.shortest_crop, 1, (len(samples), 1))
             offset = rng.uniform(0, 1, (len(samples), 1)) * (1 - share)
@@ -135,34 +135,33 @@ class Sequences:
         return np.concatenate([streams[name] for name in self.settings.streams], axis=-1)
 
 
-def load_sequences(
-    path: Path, names: set[str], settings: ClipSettings, segments: int = 1
-) -> tuple[Sequences, dict, str]:
-    """The named sequences of a centred file, with what the file says of itself and its data hash.
+def read_recordings(records: Records, names: Container[str]) -> list[Sequence]:
+    """The named recordings of an open file of sequences, in its order. Errors: UserError when none of them is in it."""
+    recordings = [Sequence.from_record(record) for record in records if record.name in names]
+    if not recordings:
+        raise UserError(f"{records.path}: expected at least one of the samples asked for, got none")
+    return recordings
 
-    With `segments`, each sequence is cut into so many equal consecutive ones, which follow one another under its name.
-    Errors: UserError when a file of another kind is given or none of the names is in it.
+
+def in_segments(recordings: Iterable[Sequence], count: int) -> list[Sequence]:
+    """Each recording cut into so many equal consecutive ones, which follow one another under its name.
+
+    Of a recording of too few frames the last one is repeated.
     """
-    with open_records(path, "centred") as records:
-        wanted = (Sequence.from_record(record) for record in records if record.name in names)
-        chosen = [Sequence(whole.name, part) for whole in wanted for part in _segments(whole.joints, segments)]
-        if not chosen:
-            raise UserError(f"{path}: wanted at least one of {len(names)} samples, found none")
-        return Sequences(chosen, find_layout(records.about["layout"]), settings), records.about, records.data_hash
+
+    def parts(joints: np.ndarray) -> list[np.ndarray]:
+        held = np.pad(joints, [(0, max(0, count - len(joints))), (0, 0), (0, 0), (0, 0)], mode="edge")
+        return np.array_split(held, count)
+
+    return [Sequence(whole.name, part) for whole in recordings for part in parts(whole.joints)]
 
 
-def _segments(joints: np.ndarray, count: int) -> list[np.ndarray]:
-    """So many consecutive parts of (T, M, V, 3), each of a frame or more: of too few frames the last is repeated."""
-    held = np.pad(joints, [(0, max(0, count - len(joints))), (0, 0), (0, 0), (0, 0)], mode="edge")
-    return np.array_split(held, count)
-
-
-def windows(settings: ClipSettings) -> list[Window]:
-    """The windows that a sequence is tested in: those of one share spread evenly, from end to end."""
+def test_crops(settings: ClipSettings) -> list[Crop]:
+    """The crops that a sequence is tested in: those of one share spread evenly, from end to end."""
     return [
-        ((1 - share) * place, share)
-        for share in settings.windows
-        for place in (np.linspace(0, 1, POSITIONS).tolist() if share < 1 else [0.0])
+        ((1 - share) * position, share)
+        for share in settings.test_crops
+        for position in (np.linspace(0, 1, POSITIONS).tolist() if share < 1 else [0.0])
     ]
 
 

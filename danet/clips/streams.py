@@ -4,7 +4,7 @@ from collections.abc import Sequence as Ordered
 
 import numpy as np
 
-from danet.config.networks import Stream
+from danet.config.clips import Stream
 from danet.skeleton.layout import Layout
 
 

@@ -9,6 +9,24 @@ from danet.errors import UserError
 
 S = TypeVar("S", bound="Settings")
 
+RENAMED = {  # settings by the names that they had before 0.2.0
+    "ablation.fused": "ensembles",
+    "clips.windows": "clips.test_crops",
+    "evaluate.stress": "evaluate.corruptions",
+    "model.dropout": "model.drop_path",
+    "model.stretches": "model.segments",
+    "model.stride": "model.patch_frames",
+    "model.window": "model.local_radius",
+    "train.accumulate": "train.grad_accum_steps",
+    "train.averaging": "train.ema_decay",
+    "train.clip_gradient": "train.max_grad_norm",
+    "train.crossed": "model.cross_view_weight",
+    "train.feature_agreement": "model.feature_agreement",
+    "train.partners": "train.paired_views",
+    "train.replay": "train.cuda_graphs",
+}
+REMOVED = ("train.compile", "train.map_agreement")
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen, and a name that is not known is refused."""
@@ -16,10 +34,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-def multiple_of(checked: S, one: str, large: int, other: str, small: int) -> S:
-    """`checked`, if `large` is a multiple of `small`; else a ValueError with both of their names."""
-    if large % small:
-        raise ValueError(f"wanted '{one}' to be a multiple of '{other}', found {large} and {small}")
+def multiple_of(checked: S, name: str, value: int, divisor_name: str, divisor: int) -> S:
+    """`checked`, if `value` is a multiple of `divisor`; else a ValueError with both of their names."""
+    if value % divisor:
+        raise ValueError(f"expected '{name}' to be a multiple of '{divisor_name}', got {value} and {divisor}")
     return checked
 
 
@@ -28,18 +46,38 @@ def check(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        wrong = (
-            f"'{'.'.join(map(str, item['loc']))}': "
-            + ("no such setting" if item["type"] == "extra_forbidden" else f"{item['msg']}, found {item['input']!r}")
-            for item in error.errors()
-        )
-        raise UserError(f"{where}: {'; '.join(wrong)}") from None
+        raise UserError(f"{where}: {'; '.join(_explain(item, values) for item in error.errors())}") from None
+
+
+def _explain(error: Any, values: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words; the place names settings only, not which network's they are."""
+    place: list[str] = []
+    inside: Any = values
+    for key in error["loc"]:
+        if isinstance(inside, Mapping) and key not in inside and error["type"] != "missing":
+            continue  # the network that was chosen
+        place.append(str(key))
+        inside = inside[key] if isinstance(inside, (Mapping, list, tuple)) and error["type"] != "missing" else None
+    name = ".".join(place)
+    if error["type"] != "extra_forbidden":
+        return f"'{name}': {error['msg']}, got {error['input']!r}"
+    old = ".".join(place[-2:])
+    if old in REMOVED:
+        return f"'{name}': no such setting any more"
+    return f"'{name}': " + (f"now called '{RENAMED[old]}'" if old in RENAMED else "no such setting")
 
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings `below` with the changes `above` laid over them, mapping by mapping."""
+    """The settings `below` with the changes `above` laid over them, mapping by mapping.
+
+    A mapping of another `name` takes the place of the one below: the settings of one network are none of another's.
+    """
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = overlaid(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            alike = value.get("name", old.get("name")) == old.get("name")
+            merged[key] = overlaid(old, value) if alike else value
+        else:
+            merged[key] = value
     return merged

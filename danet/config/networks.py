@@ -1,17 +1,29 @@
-"""The settings of each network."""
+"""The settings of each network, one class a network, and the choice among them by `name`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, TypeAdapter, model_validator
 
 from danet.config.base import Settings, multiple_of
+from danet.config.clips import ClipSettings, Stream
 
-Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "distance"]
+
+class NetworkSettings(Settings):
+    """Base of the settings of one network; `name` is the network's in the registry."""
+
+    name: str
+
+    def check_clips(self, clips: ClipSettings) -> None:
+        """Raises ValueError where the network cannot be given such clips; any will do unless a network says more."""
 
 
-class Model(Settings):
+class DANetSettings(NetworkSettings):
     """The dual-attention network."""
 
+    name: Literal["danet"] = Field("danet", description="Which network: this one.")
     encoders: tuple[Annotated[tuple[Stream, ...], Field(min_length=1)], ...] = Field(
         (),
         description="Encoders side by side, by the streams that each of them sees; their labels are fused. None named: "
@@ -20,20 +32,61 @@ class Model(Settings):
     width: PositiveInt = Field(64, description="Channels of a token.")
     blocks: PositiveInt = Field(4, description="Self-attention blocks, each in space and then in time.")
     heads: PositiveInt = Field(4, description="Attention heads.")
-    stride: PositiveInt = Field(2, description="Frames that make one moment, the unit of attention in time.")
-    stretches: PositiveInt = Field(4, description="Stretches of a clip, each with spatial attention of its own.")
-    window: PositiveInt = Field(2, description="Local temporal heads see this many moments to either side.")
+    patch_frames: PositiveInt = Field(2, description="Frames that make one patch, the unit of attention in time.")
+    segments: PositiveInt = Field(4, description="Segments of a clip, each with spatial attention of its own.")
+    local_radius: PositiveInt = Field(2, description="Local temporal heads see this many patches to either side.")
     expansion: PositiveInt = Field(2, description="Width of the feed-forward layer, in multiples of `width`.")
-    dropout: float = Field(
-        0.1, ge=0, lt=1, description="Whole residual branches dropped, per clip, growing with depth."
+    drop_path: float = Field(
+        0.1, ge=0, lt=1, description="Chance that a whole residual branch is dropped, per clip, growing with depth."
     )
     relations: bool = Field(True, description="Learned terms for the relation of each pair of tokens.")
     local_heads: bool = Field(
-        True, description="Half of the heads, rounded down, see only their own part or window; else none does."
+        True,
+        description="Half of the heads, rounded down, see only their own part or the patches around; else none does.",
     )
     parts: bool = Field(True, description="Part tokens (torso, arms, legs) beside the joints.")
     cross_attention: bool = Field(True, description="Attention between two views of one performance.")
+    cross_view_weight: float = Field(
+        0.5, ge=0, description="Weight of labelling each clip in the light of its partner."
+    )
+    feature_agreement: float = Field(1.0, ge=0, description="Weight of the agreement of the two views' features.")
 
     @model_validator(mode="after")
-    def _check_heads(self) -> "Model":
+    def _check_heads(self) -> "DANetSettings":
         return multiple_of(self, "width", self.width, "heads", self.heads)
+
+    def check_clips(self, clips: ClipSettings) -> None:
+        """Raises ValueError unless encoders see streams that there are, and patches and segments divide the frames."""
+        for streams in self.encoders:
+            if not set(streams) <= set(clips.streams):
+                expected, got = ", ".join(clips.streams), ", ".join(streams)
+                raise ValueError(f"expected 'model.encoders' to see some of 'clips.streams', {expected}, got {got}")
+        multiple_of(self, "frames", clips.frames, "patch_frames", self.patch_frames)
+        multiple_of(self, "frames / patch_frames", clips.frames // self.patch_frames, "segments", self.segments)
+
+
+NETWORKS: tuple[type[NetworkSettings], ...] = (DANetSettings,)
+DEFAULT = "danet"
+
+
+def name_of(network: type[NetworkSettings]) -> str:
+    """The name by which a network is chosen."""
+    return network.model_fields["name"].default
+
+
+def _chosen(values: Any) -> str:
+    return str(values.get("name", DEFAULT)) if isinstance(values, Mapping) else getattr(values, "name", "")
+
+
+if TYPE_CHECKING:
+    AnyNetwork = NetworkSettings
+else:
+    AnyNetwork = Annotated[
+        reduce(or_, (Annotated[network, Tag(name_of(network))] for network in NETWORKS)), Discriminator(_chosen)
+    ]
+_ADAPTER: TypeAdapter[NetworkSettings] = TypeAdapter(AnyNetwork)
+
+
+def read_network(values: Mapping[str, Any]) -> NetworkSettings:
+    """The settings of the network that the values name."""
+    return _ADAPTER.validate_python(values)

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from danet.config.base import Settings, check, multiple_of, overlaid
-from danet.config.networks import Model, Stream
+from danet.config.base import Settings, check, overlaid
+from danet.config.clips import ClipSettings
+from danet.config.networks import AnyNetwork, DANetSettings
 from danet.errors import UserError
 
-COMPLETE = "complete"  # the whole network among the runs of the ablation
-Partners = Literal["views", "copies", "none"]
+COMPLETE = "complete"  # the whole network among the methods of the ablation
+Changes = dict[str, Any]
+PairedViews = Literal["views", "copies", "none"]
 
 
 class Simulate(Settings):
@@ -73,53 +75,7 @@ class Split(Settings):
     )
 
 
-class Clips(Settings):
-    """How a sequence becomes the clip that the model sees."""
-
-    frames: PositiveInt = Field(
-        32, description="Frames of a clip, spread evenly over the part of the sequence it covers."
-    )
-    streams: tuple[Stream, ...] = Field(
-        ("joint", "bone", "joint_motion", "bone_motion"),
-        min_length=1,
-        description="What the channels of a clip hold: where each joint is, the bone that ends there, the motion of "
-        "both; distance: how far the joint is from the root and from the end of each part, which no turn changes.",
-    )
-    face_camera: bool = Field(
-        True, description="Turn each sequence about the vertical so that hips and shoulders lie along x on average."
-    )
-    shortest_crop: float = Field(
-        0.6, gt=0, le=1, description="In training a clip covers at least this share of the sequence."
-    )
-    turn_degrees: float = Field(
-        20.0, ge=0, le=180, description="In training, a random turn about the vertical of up to this."
-    )
-    tilt_degrees: float = Field(
-        10.0, ge=0, le=90, description="In training, a random tilt about the two level axes of up to this."
-    )
-    scale: float = Field(0.1, ge=0, lt=1, description="In training, a random change of body size of up to this share.")
-    windows: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (1.0,),
-        min_length=1,
-        description="At test, shares of a sequence that windows cover: one of all of it, three of each smaller share. "
-        "Their scores are averaged, and the surer a window, the more it counts.",
-    )
-    mirror: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="In training, the chance that left and right change places; 0 where actions have a side.",
-    )
-    masked_joints: float = Field(
-        0.0, ge=0, lt=1, description="In training, the chance that a joint's channels are zero throughout a clip."
-    )
-    jitter_metres: float = Field(
-        0.0, ge=0, description="In training, normal noise on every joint, of a deviation of up to this."
-    )
-    jitter_chance: float = Field(1.0, gt=0, le=1, description="In training, the chance that a clip has such noise.")
-
-
-class Train(Settings):
+class TrainSettings(Settings):
     """The training loop."""
 
     epochs: PositiveInt = Field(60, description="Passes over the training samples.")
@@ -129,12 +85,12 @@ class Train(Settings):
     )
     warmup_epochs: int = Field(5, ge=0, description="Epochs in which the learning rate rises from 0.")
     batch_size: PositiveInt = Field(32, description="Clips a step, not counting their partners.")
-    partners: Partners = Field(
+    paired_views: PairedViews = Field(
         "views",
         description="views: each clip is paired with another view of its performance, or with a rotated copy of itself "
         "where there is none; copies: always with a rotated copy; none: with nothing.",
     )
-    accumulate: PositiveInt = Field(
+    grad_accum_steps: PositiveInt = Field(
         1, description="Pieces that a batch is cut into, one computed after the other, to save memory."
     )
     processes: PositiveInt = Field(
@@ -145,8 +101,7 @@ class Train(Settings):
     bfloat16: bool = Field(
         True, description="Products of bfloat16 where the device multiplies it faster; else all is float32."
     )
-    compile: bool = Field(False, description="Compile the network with torch.compile.")
-    replay: bool = Field(
+    cuda_graphs: bool = Field(
         True,
         description="On a GPU, record the kernels of a step once and start them all at once (CUDA graphs); to be "
         "switched off for a layer of your own that cannot be recorded.",
@@ -154,29 +109,27 @@ class Train(Settings):
     learning_rate: PositiveFloat = Field(1e-3, description="Learning rate of Muon and AdamW after the warm-up.")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine",
-        description="cosine: the rate then falls to 0; constant: it stays, and the running mean settles.",
+        description="cosine: the rate then falls to 0; constant: it stays, and the EMA settles.",
     )
     weight_decay: float = Field(0.05, ge=0, description="Weight decay, on matrices only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
-    clip_gradient: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
-    crossed: float = Field(0.5, ge=0, description="Weight of labelling each clip in the light of its partner.")
-    map_agreement: float = Field(
-        0.0, ge=0, description="Weight of the agreement of the two views' attention maps, found to help nothing."
-    )
-    feature_agreement: float = Field(1.0, ge=0, description="Weight of the agreement of the two views' features.")
+    max_grad_norm: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
     keep_epochs: bool = Field(
         False, description="Keep the weights of every epoch, so that the report can tell what each would have scored."
     )
-    averaging: float = Field(
-        0.99, ge=0, lt=1, description="Decay of the running mean of the weights; the mean is evaluated."
+    ema_decay: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        description="Decay of the running mean of the weights (EMA), which is evaluated.",
     )
 
 
 class Evaluate(Settings):
     """What is measured on the test part."""
 
-    stress: bool = Field(
-        True, description="Also how the accuracy holds when the test recordings are turned or made worse."
+    corruptions: bool = Field(
+        True, description="Also how the accuracy holds when the test recordings are turned or corrupted."
     )
 
 
@@ -185,9 +138,9 @@ class Run(Settings):
 
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="One run per seed; tables give mean and deviation.")
     split: Split = Field(Split(), description="How the validation part is taken.")
-    clips: Clips = Field(Clips(), description="How a sequence becomes a clip.")
-    model: Model = Field(Model(), description="The network.")
-    train: Train = Field(Train(), description="The training loop.")
+    clips: ClipSettings = Field(ClipSettings(), description="How a sequence becomes a clip.")
+    model: AnyNetwork = Field(DANetSettings(), description="The network, by its `name`, and its settings.")
+    train: TrainSettings = Field(TrainSettings(), description="The training loop.")
     evaluate: Evaluate = Field(Evaluate(), description="What is measured on the test part.")
     attention: tuple[str, ...] = Field(
         (),
@@ -197,57 +150,34 @@ class Run(Settings):
     @model_validator(mode="after")
     def _check_refit(self) -> "Run":
         if self.train.refit and not self.split.validation_share:
-            raise ValueError("wanted 'split.validation_share' above 0 for 'train.refit', found 0")
+            raise ValueError("expected 'split.validation_share' above 0 for 'train.refit', got 0")
         return self
 
     @model_validator(mode="after")
-    def _check_encoders(self) -> "Run":
-        for seen in self.model.encoders:
-            if not set(seen) <= set(self.clips.streams):
-                wanted, found = ", ".join(self.clips.streams), ", ".join(seen)
-                raise ValueError(f"wanted 'model.encoders' to see some of 'clips.streams', {wanted}, found {found}")
+    def _check_clips(self) -> "Run":
+        self.model.check_clips(self.clips)
         return self
-
-    @model_validator(mode="after")
-    def _check_moments(self) -> "Run":
-        multiple_of(self, "frames", self.clips.frames, "stride", self.model.stride)
-        moments = self.clips.frames // self.model.stride
-        return multiple_of(self, "frames / stride", moments, "stretches", self.model.stretches)
 
 
 class Ablation(Settings):
-    """Runs that each change one thing, to see what it is worth."""
+    """Methods that each change one thing, to see what it is worth."""
 
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds of each of these runs.")
-    schedule: dict[str, Any] = Field(
-        {}, description="What all of these runs change, and the run called `complete` changes alone: fewer epochs."
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds of each of these methods.")
+    schedule: Changes = Field(
+        {}, description="What all of these methods change, and the one called `complete` changes alone: fewer epochs."
     )
-    variants: dict[str, dict[str, Any]] = Field({}, description="By name, what a run changes beside that.")
-    fused: dict[str, tuple[str, ...]] = Field(
-        {}, description="By name, the variants whose scores are averaged sample by sample."
-    )
+    variants: dict[str, Changes] = Field({}, description="By name, what a method changes beside that.")
 
-    @model_validator(mode="after")
-    def _check_names(self) -> "Ablation":
-        names = ["danet", COMPLETE, *self.variants, *self.fused]
-        for name in names:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or names.count(name) > 1:
-                raise ValueError(f"wanted names of small letters, digits and '_', each once, found '{name}'")
-        for name, members in self.fused.items():
-            for member in members:
-                if member not in self.variants:
-                    raise ValueError(f"wanted '{name}' to fuse some of {', '.join(self.variants)}, found '{member}'")
-        return self
-
-    def changes(self, method: str) -> dict[str, Any]:
-        """What a run of that name changes; nothing for `danet`."""
-        if method == "danet":
-            return {}
-        return overlaid(self.schedule, {} if method == COMPLETE else self.variants[method])
+    @property
+    def methods(self) -> dict[str, Changes]:
+        """The complete network and its variants, by name, with what each changes."""
+        return {COMPLETE: self.schedule} | {
+            name: overlaid(self.schedule, changes) for name, changes in self.variants.items()
+        }
 
 
 class Config(Run):
-    """`config/config.yaml`: the settings of every run, and what a data set changes in them."""
+    """`config/config.yaml`: the settings of every run, and what a data set and a method change in them."""
 
     runs: Literal["auto"] | str | tuple[str, ...] = Field(
         "auto",
@@ -255,31 +185,74 @@ class Config(Run):
         "or data sets (`nw_ucla`) and protocols (`ntu60/cross_view`) by name.",
     )
     data: str = Field("data", description="Folder in which the data sets lie.")
+    methods: dict[str, Changes] = Field(
+        {"danet": {}},
+        min_length=1,
+        description="What is trained on each protocol: a method's name, and what it changes in the settings, as "
+        "`{danet: {}, joints: {clips: {streams: [joint]}}}`.",
+    )
+    ensembles: dict[str, tuple[str, ...]] = Field(
+        {}, description="By name, the methods, or variants of the ablation, whose scores are averaged sample by sample."
+    )
     ablate: str | tuple[str, ...] = Field(
         (), description="Data sets or protocols, named as in `runs`, to run the ablation on; none unless asked for."
     )
     ablation: Ablation = Field(Ablation(), description="What the ablation changes.")
     simulate: Simulate = Field(Simulate(), description="The demo's recordings.")
     prepare: Prepare = Field(Prepare(), description="From raw recordings to centred sequences.")
-    datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo", "custom"], dict[str, Any]] = Field(
+    datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo", "custom"], Changes] = Field(
         {},
-        description="What a data set changes: `seeds`, `split`, `clips`, `model`, `train`, `evaluate`, `attention`.",
+        description="What a data set changes: `seeds`, `split`, `clips`, `model`, `train`, `evaluate`, `attention`; "
+        "under `methods`, what it changes for one method.",
     )
 
-    def run(self, dataset: str, method: str = "danet") -> Run:
-        """The settings of a data set's runs: the general ones, what the data set changes, what the ablation changes."""
-        changes = {str(name): change for name, change in self.datasets.items()}
-        general = self.model_dump(include=set(Run.model_fields))
-        own = overlaid(general, changes.get(dataset, {}))
-        where = f"config: datasets.{dataset}" + (f", ablation.variants.{method}" if method != "danet" else "")
-        return check(Run, overlaid(own, self.ablation.changes(method)), where)
+    @model_validator(mode="after")
+    def _check_names(self) -> "Config":
+        names = [*self.methods, *self.ablation.methods, *self.ensembles]
+        for name in names:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or names.count(name) > 1:
+                raise ValueError(f"expected methods named in small letters, digits and '_', each once, got '{name}'")
+        for name, members in self.ensembles.items():
+            for kind in (self.methods, self.ablation.methods):
+                if members and set(members) <= set(kind):
+                    break
+            else:
+                known = f"some of {', '.join(self.methods)}, or of {', '.join(self.ablation.methods)}"
+                raise ValueError(f"expected the ensemble '{name}' to be of {known}, got {', '.join(members) or 'none'}")
+        return self
+
+    @property
+    def trained(self) -> dict[str, Changes]:
+        """Every method that can be trained, the ablation's among them, with what it changes."""
+        return self.methods | self.ablation.methods
+
+    def ensembles_of(self, methods: Mapping[str, Changes]) -> list[str]:
+        """The names of the ensembles whose members are among these methods."""
+        return [name for name, members in self.ensembles.items() if set(members) <= set(methods)]
+
+    def run(self, dataset: str, method: str | None = None) -> Run:
+        """The settings of a data set's runs: the general ones, what the data set changes, and what the method does.
+
+        Without a method they are those that all methods share, as `split`, which none of them may change.
+        """
+        changes = dict({str(name): change for name, change in self.datasets.items()}.get(dataset, {}))
+        by_method = changes.pop("methods", {})
+        where = "config" + (f": datasets.{dataset}" if dataset in self.datasets else "")
+        values = overlaid(self.model_dump(include=set(Run.model_fields)), changes)
+        if method is not None:
+            where += f", {'ablation.variants' if method in self.ablation.methods else 'methods'}.{method}"
+            for above in (self.trained[method], by_method.get(method, {})):
+                if "split" in above:
+                    raise UserError(f"{where}: expected all methods to share one 'split', got one of its own")
+                values = overlaid(values, above)
+        return check(Run, values, where)
 
 
 def check_config(values: Mapping[str, Any]) -> Config:
-    """Checks a whole configuration, what each data set changes included."""
+    """Checks a whole configuration, what each data set and each method changes included."""
     config = check(Config, values, "config")
-    for dataset in config.datasets:
-        for method in ("danet", COMPLETE, *config.ablation.variants):
+    for dataset in ("", *config.datasets):
+        for method in config.trained:
             config.run(dataset, method)
     return config
 
@@ -289,7 +262,7 @@ def read_config(path: Path) -> Config:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: wanted a YAML file of settings, found: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: expected a YAML file of settings, got: {' '.join(str(error).split())}") from None
     if not isinstance(values, Mapping):
-        raise UserError(f"{path}: wanted settings by name, found {type(values).__name__}")
+        raise UserError(f"{path}: expected settings by name, got {type(values).__name__}")
     return check_config(values)

@@ -1,60 +1,63 @@
-"""Settings and a memory in; what batch fits into it and how long a training takes on this machine out."""
+"""Says what batch fits into a memory, and how long a training takes on this machine."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
-from danet.config.settings import Config, Run
-from danet.cost.measure import MEBIBYTE, make_trial
+from danet.config.settings import Run
+from danet.cost.measure import MEBIBYTE, make_benchmark_run
 from danet.datasets.dataset import Dataset
-from danet.datasets.registry import find_dataset
 from danet.errors import UserError
+from danet.models.base import parameters_of
 
 STEPS = 5  # timed ones, after one that is not
 
 
-def estimate(config: Config, dataset: str, protocol: str, memory: int, results: Path, threads: int | None) -> dict:
-    """What a training takes on this machine, and the largest batch, or piece of one, that fits into `memory` bytes.
+def estimate(
+    run: Run, dataset: Dataset, protocol: str, *, memory: int, results: Path, threads: int | None
+) -> dict[str, Any]:
+    """What a training takes on this machine, and the largest batch, or part of one, that fits into `memory` bytes.
 
-    Of a sample it is taken that it shows as many people as any action of the data set has, so that memory and time are
-    upper bounds.
+    Every sample is taken to show as many people as any action of the data set has, so that memory and time are upper
+    bounds.
     """
-    source = find_dataset(dataset)
-    run = config.run(dataset)
-    trial = make_trial(_changed(run, accumulate=1, replay=False), source, threads)
-    trial.train(8)  # from then on the optimizers hold their moments
-    small, large = trial.memory(8), trial.memory(16)
+    benchmark = make_benchmark_run(_changed(run, grad_accum_steps=1, cuda_graphs=False), dataset, threads)
+    benchmark.time_training(8)  # from then on the optimizers hold their moments
+    small, large = benchmark.memory(8), benchmark.memory(16)
     a_clip = (large - small) / 8
     fixed = small - 8 * a_clip
     fits = int((memory - fixed) // a_clip)
     if fits < 2:
-        wanted = f"{(fixed + 2 * a_clip) / MEBIBYTE:,.0f} MiB"
-        raise UserError(f"wanted memory for two clips of {dataset}, {wanted}, found {memory / MEBIBYTE:,.0f} MiB")
+        expected = f"{(fixed + 2 * a_clip) / MEBIBYTE:,.0f} MiB"
+        got = f"{memory / MEBIBYTE:,.0f} MiB"
+        raise UserError(f"expected memory for two clips of {dataset.name}, {expected}, got {got}")
     batch = run.train.batch_size
-    pieces = -(-batch // max(1, fits))
-    in_pieces = make_trial(_changed(run, accumulate=pieces), source, threads)
-    seconds = sorted(in_pieces.train(batch) for _ in range(STEPS + 1))[STEPS // 2]
-    samples, counted = training_samples(results / dataset / protocol / "split.parquet", source)
+    parts = -(-batch // max(1, fits))
+    in_parts = make_benchmark_run(_changed(run, grad_accum_steps=parts), dataset, threads)
+    seconds = sorted(in_parts.time_training(batch) for _ in range(STEPS + 1))[STEPS // 2]
+    samples, counted = training_samples(results / dataset.name / protocol / "split.parquet", dataset)
     steps = -(-samples // batch)
+    epochs = run.train.epochs * (2 if run.train.refit else 1)
     return {
-        "dataset": dataset,
+        "dataset": dataset.name,
         "protocol": protocol,
-        "device": str(trial.device),
+        "device": str(benchmark.device),
         "threads": torch.get_num_threads(),
-        "parameters": sum(parameter.numel() for parameter in trial.state.model.parameters()),
-        "multiply_accumulates_a_clip": trial.operations(8, training=False),
+        "parameters": parameters_of(benchmark.state.model),
+        "multiply_accumulates_a_clip": benchmark.operations(8, training=False),
         "fixed_mebibytes": fixed / MEBIBYTE,
         "mebibytes_a_clip": a_clip / MEBIBYTE,
         "largest_batch": fits,
         "batch_size": batch,
-        "accumulate": pieces,
+        "grad_accum_steps": parts,
         "samples": samples,
         "samples_counted": counted,
         "seconds_a_step": seconds,
         "seconds_an_epoch": steps * seconds,
-        "epochs": run.train.epochs * (2 if run.train.refit else 1),
-        "seconds": steps * seconds * run.train.epochs * (2 if run.train.refit else 1),
+        "epochs": epochs,
+        "seconds": steps * seconds * epochs,
     }
 
 
@@ -69,18 +72,18 @@ def training_samples(split: Path, dataset: Dataset) -> tuple[int, str]:
     return dataset.samples, "all of the data set"
 
 
-def as_text(found: dict) -> str:
-    """What `estimate` found, in a few lines."""
-    room = f"{found['fixed_mebibytes']:,.0f} MiB, and {found['mebibytes_a_clip']:,.1f} MiB a clip"
-    batch = f"train.batch_size {found['batch_size']} with train.accumulate {found['accumulate']}"
-    operations = f"{found['multiply_accumulates_a_clip'] / 1e6:,.0f} million multiply-adds a clip"
-    samples = f"{found['samples']:,} samples ({found['samples_counted']})"
+def as_text(estimated: dict[str, Any]) -> str:
+    """What `estimate` says, in a few lines."""
+    room = f"{estimated['fixed_mebibytes']:,.0f} MiB, and {estimated['mebibytes_a_clip']:,.1f} MiB a clip"
+    batch = f"train.batch_size {estimated['batch_size']} with train.grad_accum_steps {estimated['grad_accum_steps']}"
+    operations = f"{estimated['multiply_accumulates_a_clip'] / 1e6:,.0f} million multiply-adds a clip"
+    samples = f"{estimated['samples']:,} samples ({estimated['samples_counted']})"
     lines = [
-        f"{found['dataset']}/{found['protocol']} on {found['device']}, {found['threads']} threads",
-        f"  {found['parameters']:,} parameters, {operations}",
-        f"  {room}: {found['largest_batch']:,} fit",
-        f"  {batch}: {found['seconds_a_step']:.2f} s a step",
-        f"  {samples}: {found['seconds_an_epoch'] / 60:,.1f} min an epoch",
-        f"  {found['epochs']} epochs: {found['seconds'] / 3600:,.1f} h",
+        f"{estimated['dataset']}/{estimated['protocol']} on {estimated['device']}, {estimated['threads']} threads",
+        f"  {estimated['parameters']:,} parameters, {operations}",
+        f"  {room}: {estimated['largest_batch']:,} fit",
+        f"  {batch}: {estimated['seconds_a_step']:.2f} s a step",
+        f"  {samples}: {estimated['seconds_an_epoch'] / 60:,.1f} min an epoch",
+        f"  {estimated['epochs']} epochs: {estimated['seconds'] / 3600:,.1f} h",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Settings in; what a network costs on this machine out: parameters, operations, time and memory, all of them measured.
+"""Measures what a network costs on this machine: parameters, operations, time and memory.
 
 The sequences are random numbers: what they show changes no cost.
 """
@@ -17,16 +17,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from danet.clips.sequences import Sequences
-from danet.config.settings import Run, Train
+from danet.config.settings import Run
 from danet.datasets.dataset import Dataset
-from danet.datasets.registry import find_dataset
 from danet.device import multiplies_bfloat16, pick_device, to_device
 from danet.inference.scores import as_tensors
 from danet.io.files import write_json
+from danet.models.base import parameters_of
+from danet.results import Cost
 from danet.skeleton.recording import Sequence
-from danet.training.batches import Material, Step, take_step
+from danet.training.batches import LabelledSequences, TrainingBatch, make_batch
 from danet.training.checkpoint import State
-from danet.training.learner import Learner, channel_spread, fresh_state, step_loss
+from danet.training.learner import Learner, channel_spread, fresh_state
 
 LENGTH = 100  # frames of a sequence, about what a recording has
 SEQUENCES = 64
@@ -40,11 +41,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trial:
+class BenchmarkRun:
     """An untrained network and random samples of a data set's kind, in which every action has all of its people."""
 
     learner: Learner
-    material: Material
+    samples: LabelledSequences
     run: Run
 
     @property
@@ -57,47 +58,48 @@ class Trial:
         """Where it is."""
         return self.learner.device
 
-    def step(self, batch: int) -> Step:
-        """One step of that many clips, drawn anew."""
-        rng = np.random.default_rng(batch)
-        groups = rng.integers(0, SEQUENCES, (batch, 1 if self.run.train.partners == "none" else 2))
-        return take_step(self.material, groups, rng, self.state.model)
+    def batch(self, size: int) -> TrainingBatch:
+        """A batch of that many samples, drawn anew."""
+        rng = np.random.default_rng(size)
+        paired = self.state.model.learns_from_pairs and self.run.train.paired_views != "none"
+        groups = rng.integers(0, SEQUENCES, (size, 2 if paired else 1))
+        return make_batch(self.samples, groups, rng, self.state.model)
 
-    def train(self, batch: int) -> float:
+    def loss(self, batch: TrainingBatch) -> torch.Tensor:
+        """The loss of a batch."""
+        return self.learner.loss(*(to_device(array, self.device) for array in batch.arrays()))[0]
+
+    def time_training(self, size: int) -> float:
         """Seconds of one step, the clips cut beforehand, as the loader does while the step before is computed."""
-        step = self.step(batch)
+        batch = self.batch(size)
         started = time.perf_counter()
-        self.learner.learn(step)
+        self.learner.learn(batch)
         return time.perf_counter() - started
-
-    def loss(self, step: Step, settings: Train) -> torch.Tensor:
-        """The loss of a step, with the terms that these settings weigh."""
-        return step_loss(self.state, settings, *(to_device(array, self.device) for array in step.arrays()))[0]
 
     @torch.inference_mode()
-    def infer(self, batch: int) -> float:
+    def time_inference(self, size: int) -> float:
         """Seconds from sequences to scores of that many samples."""
-        self.state.mean.eval()
-        samples = np.arange(batch) % SEQUENCES
+        self.state.ema_model.eval()
+        samples = np.arange(size) % SEQUENCES
         started = time.perf_counter()
-        self.state.mean(*as_tensors(self.material.sequences.cut(samples, None), self.device)).logits.cpu()
+        self.state.ema_model(as_tensors(self.samples.sequences.cut(samples, None), self.device)).logits.cpu()
         return time.perf_counter() - started
 
-    def operations(self, batch: int, training: bool) -> float:
+    def operations(self, size: int, training: bool) -> float:
         """Multiply-accumulates a clip, as the matrix products of one pass hold them."""
-        step = self.step(batch)
+        batch = self.batch(size)
         with FlopCounterMode(display=False) as counter:
             if training:
-                self.loss(step, self.run.train).backward()
+                self.loss(batch).backward()
             else:
-                self.state.model(*as_tensors(step.clips, self.device))
-        return counter.get_total_flops() / 2 / batch
+                self.state.model(as_tensors(batch.clips, self.device))
+        return counter.get_total_flops() / 2 / size
 
-    def memory(self, batch: int) -> int:
+    def memory(self, size: int) -> int:
         """Bytes that such a step needs: on a GPU what was allocated, else what is kept for the backward pass."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-            self.train(batch)
+            self.time_training(size)
             return torch.cuda.max_memory_allocated(self.device)
         kept: dict[int, int] = {}
 
@@ -107,18 +109,18 @@ class Trial:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            self.train(batch)
+            self.time_training(size)
         weights = sum(parameter.numel() * parameter.element_size() for parameter in self.state.model.parameters())
         return sum(kept.values()) + COPIES * weights
 
 
-def make_trial(run: Run, dataset: Dataset, threads: int | None = None) -> Trial:
-    """A trial of these settings on a data set's layout and actions."""
+def make_benchmark_run(run: Run, dataset: Dataset, threads: int | None = None) -> BenchmarkRun:
+    """An untrained network of these settings, on a data set's layout and actions."""
     device = pick_device(threads)
     rng = np.random.default_rng(0)
     shape = (LENGTH, 2 if dataset.two_person else 1, dataset.layout.size, 3)
-    sequences = [Sequence(str(index), rng.normal(0, 0.3, shape).astype(np.float32)) for index in range(SEQUENCES)]
-    cut = Sequences(sequences, dataset.layout, run.clips)
+    recordings = [Sequence(str(index), rng.normal(0, 0.3, shape).astype(np.float32)) for index in range(SEQUENCES)]
+    sequences = Sequences(recordings, dataset.layout, run.clips)
     labels = np.arange(SEQUENCES) % len(dataset.actions)
     description = {
         "seed": 0,
@@ -127,70 +129,72 @@ def make_trial(run: Run, dataset: Dataset, threads: int | None = None) -> Trial:
         "clips": run.clips.model_dump(mode="json"),
         "model": run.model.model_dump(mode="json"),
     }
-    state = fresh_state(description, channel_spread(cut), run.train, device)
-    material = Material(cut, labels, [str(index // 2) for index in range(SEQUENCES)])
-    return Trial(Learner(state, run.train, device), material, run)
+    state = fresh_state(description, channel_spread(sequences), run.train, device)
+    samples = LabelledSequences(sequences, labels, [str(index // 2) for index in range(SEQUENCES)])
+    return BenchmarkRun(Learner(state, run.train, device), samples, run)
 
 
-def measure(run: Run, dataset: Dataset, threads: int | None = None, seconds: float = SECONDS) -> dict:
+def measure(run: Run, dataset: Dataset, method: str, threads: int | None = None, seconds: float = SECONDS) -> Cost:
     """What these settings cost on a data set's layout and actions: medians of as many steps as fit into the seconds.
 
     Rates are clips a second, BATCH clips at a time or one; multiply-accumulates, in millions, are those of one clip.
     The peak is that of square matrix products in the precision that training uses, the higher one of before and after.
     Memory is the highest so far: of a GPU what was allocated, else of the whole process.
     """
-    trial = make_trial(run, dataset, threads)
-    device = trial.device
+    benchmark = make_benchmark_run(run, dataset, threads)
+    device = benchmark.device
     precision = torch.bfloat16 if run.train.bfloat16 and multiplies_bfloat16(device) else torch.float32
     before = product_gflops(device, precision, seconds / 4)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    inferred = {batch: timed(partial(trial.infer, batch), seconds) for batch in (1, BATCH)}
-    infer_memory = peak_memory(device)
-    trained = {batch: timed(partial(trial.train, batch), seconds) for batch in (1, BATCH)}
-    train_memory = peak_memory(device)
+    inferred = {size: timed(partial(benchmark.time_inference, size), seconds) for size in (1, BATCH)}
+    inference_memory = peak_memory(device)
+    trained = {size: timed(partial(benchmark.time_training, size), seconds) for size in (1, BATCH)}
+    training_memory = peak_memory(device)
     peak = max(before, product_gflops(device, precision, seconds / 4))
-    forth, back = (trial.operations(BATCH, training) for training in (False, True))
+    forward, training = (benchmark.operations(BATCH, training) for training in (False, True))
     rate = BATCH / float(np.median(trained[BATCH]))
-    return {
-        "machine": machine(device),
-        "threads": torch.get_num_threads(),
-        "precision": str(precision).removeprefix("torch."),
-        "frames": run.clips.frames,
-        "joints": dataset.layout.size,
-        "people": 2 if dataset.two_person else 1,
-        "parameters": sum(parameter.numel() for parameter in trial.state.model.parameters()),
-        "inference_mmacs": forth / 1e6,
-        "training_mmacs": back / 1e6,
-        "trains_a_second": rate,
-        "trains_a_second_one": 1 / float(np.median(trained[1])),
-        "infers_a_second": BATCH / float(np.median(inferred[BATCH])),
-        "latency_median_ms": 1e3 * float(np.median(inferred[1])),
-        "latency_p95_ms": 1e3 * float(np.percentile(inferred[1], 95)),
-        "training_gflops": 2 * back * rate / 1e9,
-        "peak_gflops": peak,
-        "inference_mib": infer_memory,
-        "training_mib": train_memory,
-    }
+    return Cost(
+        dataset=dataset.name,
+        title=dataset.title,
+        method=method,
+        simulated=dataset.simulated,
+        machine=machine(device),
+        threads=torch.get_num_threads(),
+        precision=str(precision).removeprefix("torch."),
+        frames=run.clips.frames,
+        joints=dataset.layout.size,
+        people=2 if dataset.two_person else 1,
+        parameters=parameters_of(benchmark.state.model),
+        inference_mmacs=forward / 1e6,
+        training_mmacs=training / 1e6,
+        trains_a_second=rate,
+        trains_a_second_one=1 / float(np.median(trained[1])),
+        infers_a_second=BATCH / float(np.median(inferred[BATCH])),
+        latency_median_ms=1e3 * float(np.median(inferred[1])),
+        latency_p95_ms=1e3 * float(np.percentile(inferred[1], 95)),
+        training_gflops=2 * training * rate / 1e9,
+        peak_gflops=peak,
+        inference_mib=inference_memory,
+        training_mib=training_memory,
+    )
 
 
-def measure_stage(*, dataset: str, run: Run, threads: int, out: Path) -> None:
-    """The cost stage: writes what `measure` finds for a data set, and what that is called, as JSON."""
-    source = find_dataset(dataset)
-    named = {"dataset": dataset, "title": source.title, "simulated": source.simulated}
-    found = named | measure(run, source, threads)
-    log.info("%s", found)
-    write_json(out, found)
+def measure_stage(*, dataset: Dataset, method: str, run: Run, threads: int, out: Path) -> None:
+    """The cost stage: writes what `measure` says of a method on a data set."""
+    cost = measure(run, dataset, method, threads).model_dump(mode="json")
+    log.info("%s", cost)
+    write_json(out, cost)
 
 
 def product_gflops(device: torch.device, precision: torch.dtype, seconds: float) -> float:
     """GFLOP/s of the fastest of the matrix products that fit into this time."""
     side = SIDE[device.type]
-    one, other = (torch.randn(side, side, device=device).to(precision) for _ in range(2))
+    left, right = (torch.randn(side, side, device=device).to(precision) for _ in range(2))
 
     def product() -> float:
         started = time.perf_counter()
-        (one @ other)[0, 0].item()  # waits for the device
+        (left @ right)[0, 0].item()  # waits for the device
         return time.perf_counter() - started
 
     return 2 * side**3 / min(timed(product, seconds)) / 1e9
@@ -199,11 +203,11 @@ def product_gflops(device: torch.device, precision: torch.dtype, seconds: float)
 def timed(once: Callable[[], float], seconds: float) -> list[float]:
     """The seconds that `once` returns, again and again for this long, without the first time."""
     once()
-    found: list[float] = []
+    times: list[float] = []
     until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(found) < 3:
-        found.append(once())
-    return found
+    while time.perf_counter() < until or len(times) < 3:
+        times.append(once())
+    return times
 
 
 def peak_memory(device: torch.device) -> float | None:
@@ -214,8 +218,8 @@ def peak_memory(device: torch.device) -> float | None:
         return None
     import resource
 
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found / (MEBIBYTE if sys.platform == "darwin" else 1024)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (MEBIBYTE if sys.platform == "darwin" else 1024)
 
 
 def machine(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""Runs in, one accuracy out: the folds of a protocol, or several networks whose scores are averaged."""
+"""Combines runs into one accuracy: the folds of a protocol, or several methods whose scores are averaged."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from danet.datasets.registry import find_dataset
+from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.io.files import read_json, write_json, written_whole
 from danet.metrics import apart_from_copies, top_k
+from danet.results import Metrics
 
 
-def combine(folds: dict[str, Path], scores: Path, metrics: Path) -> None:
+def average_folds(folds: dict[str, Path], dataset: Dataset, scores: Path, metrics: Path) -> None:
     """Reads each fold's run folder; writes all scores, with a column `fold`, and the metrics of the whole protocol.
 
     `cells` holds the accuracy for every training fold and test view; `top1` is their mean, so that a view with many
@@ -21,59 +22,72 @@ def combine(folds: dict[str, Path], scores: Path, metrics: Path) -> None:
     tables, results = [], {}
     for fold, folder in folds.items():
         tables.append(pd.read_parquet(folder / "scores.parquet").assign(fold=fold))
-        results[fold] = read_json(folder / "metrics.json")
+        results[fold] = _read_metrics(folder)
     table = pd.concat(tables, ignore_index=True)
     first = next(iter(results.values()))
-    dataset = find_dataset(first["dataset"])
     table["view"] = [dataset.sample(name).view for name in table["name"]]
     table["right"] = table["label"] == table["prediction"]
     cells = table.groupby(["fold", "view"])["right"].mean()
     with written_whole(scores) as partial:
         table.drop(columns="right").to_parquet(partial, index=False)
-    combined = {
-        **{key: first[key] for key in ("dataset", "seed", "simulated", "method", "parameters")},
-        "protocol": first["protocol"].split("/")[0],
-        "top1": float(cells.mean()),
-        "top5": _mean(results.values(), "top5"),
-        "samples": len(table),
-        "seconds": sum(result["seconds"] for result in results.values()),
-        "epoch": None,
-        "validation_top1": _mean(results.values(), "validation_top1"),
-        "folds": {fold: result["top1"] for fold, result in results.items()},
-        "cells": {f"{fold} -> {view}": float(value) for (fold, view), value in cells.items()},
-    }
-    write_json(metrics, combined)
+    combined = Metrics(
+        dataset=first.dataset,
+        protocol=first.protocol.split("/")[0],
+        method=first.method,
+        seed=first.seed,
+        simulated=first.simulated,
+        parameters=first.parameters,
+        top1=float(cells.mean()),
+        top5=sum(result.top5 for result in results.values()) / len(results),
+        samples=len(table),
+        seconds=sum(result.seconds for result in results.values()),
+        epoch=None,
+        validation_top1=_mean_where_all(result.validation_top1 for result in results.values()),
+        folds={fold: result.top1 for fold, result in results.items()},
+        cells={f"{fold} -> {view}": float(value) for (fold, view), value in cells.items()},
+    )
+    write_json(metrics, combined.model_dump(mode="json"))
 
 
-def fuse(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> None:
-    """Reads the run folders of several networks; writes the mean of their scores, sample by sample, by name."""
+def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> None:
+    """Reads the run folders of several methods; writes the mean of their scores, sample by sample, by name.
+
+    Errors: UserError when they were not tested on the same samples.
+    """
     tables = [pd.read_parquet(folder / "scores.parquet").set_index(["name", "segment"]) for folder in runs.values()]
     first = tables[0]
     for folder, table in zip(runs.values(), tables, strict=True):
         if not first["label"].sort_index().equals(table["label"].sort_index()):
-            raise UserError(f"{folder}: wanted the test samples of {next(iter(runs.values()))}, found others")
+            raise UserError(f"{folder}: expected the test samples of {next(iter(runs.values()))}, got others")
     mean = np.mean([np.stack(list(table.loc[first.index, "scores"])) for table in tables], axis=0)
     labels = first["label"].to_numpy()
-    fused = first.assign(prediction=mean.argmax(axis=1), scores=list(mean.astype(np.float32))).reset_index()
+    averaged = first.assign(prediction=mean.argmax(axis=1), scores=list(mean.astype(np.float32))).reset_index()
     with written_whole(scores) as partial:
-        fused.to_parquet(partial, index=False)
-    results = [read_json(folder / "metrics.json") for folder in runs.values()]
-    result = {
-        **{key: results[0][key] for key in ("dataset", "protocol", "seed", "simulated")},
-        "method": name,
-        "top1": top_k(mean, labels, 1),
-        "top5": top_k(mean, labels, 5),
-        **apart_from_copies(fused["prediction"].to_numpy() == labels, fused["copy"].to_numpy()),
-        "samples": len(labels),
-        "parameters": sum(result["parameters"] for result in results),
-        "seconds": sum(result["seconds"] for result in results),
-        "epoch": None,
-        "validation_top1": None,
-    }
-    write_json(metrics, result)
+        averaged.to_parquet(partial, index=False)
+    members = [_read_metrics(folder) for folder in runs.values()]
+    result = Metrics(
+        dataset=members[0].dataset,
+        protocol=members[0].protocol,
+        method=name,
+        seed=members[0].seed,
+        simulated=members[0].simulated,
+        top1=top_k(mean, labels, 1),
+        top5=top_k(mean, labels, 5),
+        **apart_from_copies(averaged["prediction"].to_numpy() == labels, averaged["copy"].to_numpy()),
+        samples=len(labels),
+        parameters=sum(member.parameters for member in members),
+        seconds=sum(member.seconds for member in members),
+        epoch=None,
+        validation_top1=None,
+    )
+    write_json(metrics, result.model_dump(mode="json"))
 
 
-def _mean(results: Iterable[dict], key: str) -> float | None:
-    """None where any of them has none: a fold without a validation part."""
-    values = [result[key] for result in results]
-    return None if None in values else sum(values) / len(values)
+def _read_metrics(folder: Path) -> Metrics:
+    return Metrics.model_validate(read_json(folder / "metrics.json"))
+
+
+def _mean_where_all(values: Iterable[float | None]) -> float | None:
+    """The mean; None where any is None: a fold without a validation part."""
+    listed = list(values)
+    return None if None in listed else sum(value or 0.0 for value in listed) / len(listed)

@@ -1,56 +1,55 @@
-"""A trained network as the tools use it, whatever computes it: batches of clips in, probabilities out.
+"""Computes the scores of performances from one camera or several, with whatever computes the network.
 
-Weights (`.safetensors`) are computed by torch; an exported network (`.onnx`) by onnxruntime, and torch is not loaded.
+Weights (`.safetensors`) are computed by torch; an exported network (`.onnx`) by ONNX Runtime, and torch is not loaded.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from danet.clips.sequences import Batch, Sequences, windows
-
-SURENESS = 4  # the power of its highest score by which a window counts
-SURER = 1.3  # the power that makes several encoders as sure together as they are right: they err apart
+from danet.clips.sequences import ClipBatch, Sequences, test_crops
 
 
-class Network(Protocol):
-    """`about` is what the file says of itself: layout, actions, settings of preparation, clips and model."""
+class Backend(Protocol):
+    """What computes a trained network. `description` is what its file says of itself: actions, layout, settings."""
 
-    about: dict
+    description: dict[str, Any]
 
-    def relate(self, batch: Batch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (N, actions) and joints' maps (N, L) of N pairs of the batch's samples, by index.
+    def classify(self, batch: ClipBatch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities (N, A) of N pairs of the batch's samples, by index, and the attention (N, L) to each token.
 
-        Of each pair the sample `own[n]` is labelled in the light of `other[n]`; alone, where both are the same.
+        Of each pair the sample `own[n]` is labelled in the light of `other[n]`; alone, where both are the same. The
+        attention is None for a network without maps.
         """
 
 
-def fused_scores(network: Network, sequences: Sequences, performances: np.ndarray) -> np.ndarray:
-    """(G, actions) probabilities of G performances, each seen by n cameras; `performances` (G, n) are their samples.
+def multi_view_scores(backend: Backend, sequences: Sequences, performances: np.ndarray) -> np.ndarray:
+    """(G, A) probabilities of G performances, each seen by n cameras; `performances` (G, n) are their samples.
 
     The mean over every view in the light of every view, itself included, as pairs of views are trained.
     """
+    description = backend.description
     count, views = performances.shape
     samples = np.arange(performances.size).reshape(count, views)
     own = samples.repeat(views, axis=1)  # (G, n n)
-    other = np.tile(samples, views) if network.about["model"]["cross_attention"] else own
-    found = []
-    for window in windows(sequences.settings):
-        batch = sequences.cut(performances.reshape(-1), None, window)
-        probabilities, _ = network.relate(batch, own.reshape(-1), other.reshape(-1))
-        found.append(probabilities.reshape(count, views * views, -1).mean(axis=1))
-    return over_windows(np.stack(found), len(network.about["model"]["encoders"]))
+    other = np.tile(samples, views) if description["uses_pairs"] else own
+    scores = []
+    for crop in test_crops(sequences.settings):
+        batch = sequences.cut(performances.reshape(-1), None, crop)
+        probabilities, _ = backend.classify(batch, own.reshape(-1), other.reshape(-1))
+        scores.append(probabilities.reshape(count, views * views, -1).mean(axis=1))
+    return over_crops(np.stack(scores), description["confidence_power"], description["temperature"])
 
 
-def over_windows(scores: np.ndarray, encoders: int) -> np.ndarray:
-    """(W, B, actions) probabilities of W windows to (B, actions): their mean, weighed by how sure each window is.
+def over_crops(scores: np.ndarray, confidence_power: float, temperature: float) -> np.ndarray:
+    """(N, B, A) probabilities of N crops to (B, A): their mean, weighed by how confident each crop is.
 
-    Recordings are cut narrowly or widely about their action, and a window that misses it is unsure. What a network of
-    several encoders says is then made surer, which changes no label.
+    Recordings are cut narrowly or widely about their action, and a crop that misses it is not confident. The mean is
+    then sharpened by the temperature (Guo et al., ICML 2017), which changes no label.
     """
-    sure = scores.max(axis=-1, keepdims=True) ** SURENESS
-    mean = (scores * sure).sum(axis=0) / sure.sum(axis=0)
-    if encoders > 1:
-        mean = mean**SURER
+    confidence = scores.max(axis=-1, keepdims=True) ** confidence_power
+    mean = (scores * confidence).sum(axis=0) / confidence.sum(axis=0)
+    if temperature != 1:
+        mean = mean ** (1 / temperature)
         mean /= mean.sum(axis=-1, keepdims=True)
     return mean

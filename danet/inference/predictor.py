@@ -1,4 +1,4 @@
-"""A network and a raw recording in, its most likely actions out, by way of the functions that prepare training."""
+"""Labels raw recordings with a trained network, by way of the very functions that prepared its training data."""
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Ordered
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from danet.clips.sequences import Sequences
-from danet.config.settings import Clips, Prepare
+from danet.config.clips import ClipSettings
+from danet.config.settings import Prepare
 from danet.errors import UserError
-from danet.inference.fusion import Network, fused_scores
-from danet.inference.onnx import OnnxNetwork
+from danet.extras import train_extra
+from danet.inference.fusion import Backend, multi_view_scores
+from danet.inference.onnx import OnnxBackend
 from danet.inference.recordings import Complain, read_sequence
 from danet.skeleton.layout import Layout, find_layout
 from danet.skeleton.recording import Sequence
@@ -26,11 +28,11 @@ class Predictor:
 
     def __init__(self, weights: Path):
         self.weights = weights
-        self.network = open_network(weights)
-        self.about = self.network.about
-        self.clips = Clips.model_validate(self.about["clips"])
-        self.prepare = Prepare.model_validate(self.about["prepare"])
-        self.layout = find_layout(self.about["layout"])
+        self.backend = open_backend(weights)
+        self.description = self.backend.description
+        self.clips = ClipSettings.model_validate(self.description["clips"])
+        self.prepare = Prepare.model_validate(self.description["prepare"])
+        self.layout = find_layout(self.description["layout"])
 
     def scores(self, *files: Recording) -> np.ndarray:
         """(actions,) probabilities of one performance, which each of the files shows from another camera.
@@ -38,20 +40,20 @@ class Predictor:
         Errors: UserError when a file cannot be read or shows nobody.
         """
         views = Sequences([self.sequence(file) for file in files], self.layout, self.clips)
-        return fused_scores(self.network, views, np.arange(len(files))[None])[0]
+        return multi_view_scores(self.backend, views, np.arange(len(files))[None])[0]
 
     @property
     def unknown_below(self) -> float:
         """The score that 95 % of the rightly labelled validation samples reach. Errors: UserError without such ones."""
-        if (found := self.about.get("unknown_below")) is None:
-            wanted = "a network that knew some action of a validation part"
-            raise UserError(f"{self.weights}: wanted {wanted}, found none; say --unknown-below instead")
-        return found
+        if (threshold := self.description.get("unknown_below")) is None:
+            expected = "a network that knew some action of a validation part"
+            raise UserError(f"{self.weights}: expected {expected}, got none; say --unknown-below instead")
+        return threshold
 
     def named(self, scores: np.ndarray, top: int) -> list[dict[str, str | float]]:
         """The `top` most likely actions, the likeliest first, with their scores."""
         best = np.argsort(-scores, kind="stable")[:top]
-        return [{"action": self.about["actions"][index], "score": float(scores[index])} for index in best]
+        return [{"action": self.description["actions"][index], "score": float(scores[index])} for index in best]
 
     def sequence(self, recording: Recording) -> Sequence:
         """A raw recording as the network is given it.
@@ -59,8 +61,8 @@ class Predictor:
         Errors: UserError when it cannot be read, shows nobody, or was prepared with other joints.
         """
         if isinstance(recording, Sequence):
-            if (found := recording.joints.shape[2]) != self.layout.size:
-                raise UserError(f"{recording.name}: wanted {self.layout.size} joints, found {found}")
+            if (joints := recording.joints.shape[2]) != self.layout.size:
+                raise UserError(f"{recording.name}: expected {self.layout.size} joints, got {joints}")
             return recording
         return read_sequence(recording, self.prepare, self.layout)
 
@@ -69,17 +71,20 @@ class Predictor:
 
         Errors: UserError when one cannot be read or shows nobody.
         """
-        made = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
-        return fused_scores(self.network, made, np.arange(len(made))[:, None])
+        sequences = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
+        return multi_view_scores(self.backend, sequences, np.arange(len(sequences))[:, None])
 
-    def joint_map(self, recording: Recording) -> np.ndarray:
-        """(V,) the share of the cross-attention that each joint of one recording gets, parts left out.
+    def joint_attention(self, recording: Recording) -> np.ndarray:
+        """(V,) the share of the attention that each joint of one recording gets, parts left out.
 
-        Errors: UserError when a file cannot be read or shows nobody.
+        Errors: UserError when a file cannot be read or shows nobody, or when the network has no attention.
         """
         alone = np.zeros(1, np.int64)
         batch = Sequences([self.sequence(recording)], self.layout, self.clips).cut(alone, None)
-        return self.network.relate(batch, alone, alone)[1][0, : self.layout.size]
+        attention = self.backend.classify(batch, alone, alone)[1]
+        if attention is None:
+            raise UserError(f"{self.weights}: expected a network with attention maps, got one without")
+        return attention[0, : self.layout.size]
 
     def label(self, *views: Recording) -> str:
         """The likeliest action of one performance. Errors: UserError when a file cannot be read or shows nobody."""
@@ -125,16 +130,17 @@ def scores_by_file(
         yield from zip((file for file, _ in batch), scores, strict=True)
 
 
-def open_network(path: Path) -> Network:
+def open_backend(path: Path) -> Backend:
     """The network in a file of weights, or in an exported one (.onnx). Errors: UserError for any other file."""
     if path.suffix == ".onnx":
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise UserError(f"{path}: wanted a network that danet exported, found: {error.strerror}") from None
-        return OnnxNetwork(content, str(path))
-    from danet.device import pick_device
-    from danet.inference.scores import TorchNetwork
-    from danet.models.weights import load_model
+            raise UserError(f"{path}: expected a network that danet exported, got: {error.strerror}") from None
+        return OnnxBackend(content, str(path))
+    with train_extra("read weights (.safetensors)", ", or export the weights to .onnx"):
+        from danet.device import pick_device
+        from danet.inference.scores import TorchBackend
+        from danet.models.weights import load_model
 
-    return TorchNetwork(*load_model(path), pick_device())
+    return TorchBackend(*load_model(path), pick_device())

@@ -1,47 +1,49 @@
-"""A model and sequences in, their scores out, and what scores are worth; in training, at test and in use."""
+"""Computes scores with torch: of a network that is being trained, and of one whose weights are at hand."""
+
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from danet.clips.sequences import Batch, Sequences, windows
+from danet.clips.sequences import ClipBatch, Sequences, test_crops
 from danet.device import to_device
-from danet.inference.fusion import over_windows
-from danet.models.danet.network import DANet
+from danet.inference.fusion import over_crops
+from danet.models.base import ClipTensors, SkeletonModel, take
 
 EVALUATION_BATCH = 64
 
 
-def as_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, int]:
-    """A batch as the arguments of the network."""
+def as_tensors(batch: ClipBatch, device: torch.device) -> ClipTensors:
+    """A batch on the device."""
     channels, joints, owner = (to_device(array, device) for array in (batch.channels, batch.joints, batch.owner))
-    return channels, joints, owner, batch.samples
+    return ClipTensors(channels, joints, owner, batch.samples)
 
 
 @torch.inference_mode()
-def scores_of(model: DANet, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
-    """(B, actions) float32 probabilities of the samples, over the windows of each, unchanged otherwise."""
+def scores_of(model: SkeletonModel, sequences: Sequences, samples: np.ndarray, device: torch.device) -> np.ndarray:
+    """(B, A) float32 probabilities of the samples, over the crops of each, unchanged otherwise."""
     model.eval()
 
     def scores(chosen: np.ndarray) -> np.ndarray:
-        cuts = (sequences.cut(chosen, None, window) for window in windows(sequences.settings))
-        found = [model(*as_tensors(batch, device)).logits.float().softmax(dim=1) for batch in cuts]
-        return over_windows(torch.stack(found).cpu().numpy(), len(model.encoders))
+        cuts = (sequences.cut(chosen, None, crop) for crop in test_crops(sequences.settings))
+        by_crop = [model(as_tensors(batch, device)).logits.float().softmax(dim=1) for batch in cuts]
+        return over_crops(torch.stack(by_crop).cpu().numpy(), model.confidence_power, model.temperature)
 
     batches = np.split(samples, range(EVALUATION_BATCH, len(samples), EVALUATION_BATCH))
     return np.concatenate([scores(batch) for batch in batches])
 
 
-class TorchNetwork:
-    """A network whose weights are at hand, as `danet.network.Network` says."""
+class TorchBackend:
+    """A network whose weights are at hand, as `danet.inference.fusion.Backend` says."""
 
-    def __init__(self, model: DANet, about: dict, device: torch.device):
-        self.model, self.about, self.device = model.to(device).eval(), about, device
+    def __init__(self, model: SkeletonModel, description: dict[str, Any], device: torch.device):
+        self.model, self.description, self.device = model.to(device).eval(), description, device
 
     @torch.inference_mode()
-    def relate(self, batch: Batch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `Network` says."""
-        space, time = self.model.encode(*as_tensors(batch, self.device))
-        first, second = (to_device(samples, self.device) for samples in (own, other))
-        found = self.model.relate((space[first], time[first]), (space[second], time[second]))
-        return found.logits.float().softmax(dim=1).cpu().numpy(), found.joint_map.float().cpu().numpy()
+    def classify(self, batch: ClipBatch, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `Backend` says."""
+        encoded = self.model.encode(as_tensors(batch, self.device))
+        first, second = (take(encoded, to_device(samples, self.device)) for samples in (own, other))
+        output = self.model.classify(first, second)
+        attention = None if output.attention is None else output.attention.joints.float().cpu().numpy()
+        return output.logits.float().softmax(dim=1).cpu().numpy(), attention

@@ -1,7 +1,9 @@
-"""A stage's script in, a hash for each of our own modules that it reaches by imports out.
+"""Hashes the code of a stage: one hash for each of our own modules that its script reaches by imports.
 
-A comment, a docstring, a blank line or a touch changes no hash; anything that Python would run differently does. The
-settings' module is passed over: what it says reaches a stage as values, and those are compared by themselves.
+A comment, a docstring, a blank line or a touch changes no hash; anything that Python would run differently does.
+
+Two are passed over. The settings reach a stage as values, which are compared by themselves. The registry imports a
+network when it is asked for, so that a stage names the module of the network that it uses.
 """
 
 import ast
@@ -9,18 +11,18 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-PASSED_OVER = ("danet.config",)
+PASSED_OVER = ("danet.config", "danet.models.registry")
 DATA = {".txt", ".yaml"}  # what such a package holds beside code
 
 
-def fingerprint(script: str | Path) -> dict[str, str]:
-    """Module name to hash, for the script and every module of this package that it imports, directly or not.
+def fingerprint(script: str | Path, *modules: str) -> dict[str, str]:
+    """Module name to hash, for the script, for `modules`, and for all of this package that these import in turn.
 
     The lists and layouts that lie in an imported package have an entry each.
     """
     script = Path(script)
     hashes: dict[str, str] = {}
-    waiting = [(script.name, script)]
+    waiting = [(script.name, script), *((name, path) for name in modules if (path := _module_path(name)))]
     while waiting:
         name, path = waiting.pop()
         if name in hashes or name.startswith(PASSED_OVER):

@@ -1,14 +1,14 @@
-"""What the network attends to: `attention.json` in; tables, figures of skeletons and moving skeletons out.
+"""Draws what a network attends to: tables, figures of skeletons and moving skeletons.
 
-A joint's relevance at a moment is its share of the cross-attention in space, less that of the least attended joint of
-its clip, times the moment's share of the cross-attention in time.
+A joint's relevance in a frame is its share of the attention, less that of the least attended joint of its clip, times
+the share of the patch that the frame lies in.
 """
 
 import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from danet.config.base import check
 from danet.errors import UserError
@@ -24,15 +24,13 @@ from danet.report.figures import BLUE, CELL, heading
 from danet.report.reading import read_object
 from danet.report.runs import Group
 from danet.report.svg import DARK_INK, INK, style, to_svg
-from danet.results import FilePart, printable
+from danet.results import FilePart, Share, Text
 from danet.skeleton.layout import Layout, find_layout
 
 GREEN = "#2c9a4b"
 FRAMES_DRAWN = 8
 LARGEST = 0.13  # radius of the most relevant joint, as a share of the height of what is drawn
 SECONDS = 4  # that a moving skeleton takes
-Text = Annotated[str, AfterValidator(printable)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Agreement(FilePart):
@@ -52,8 +50,8 @@ class View(FilePart):
     prediction: Text
     score: Share
     joints: list[list[list[tuple[float, float, float]]]] = Field(min_length=1)
-    joint_map: list[Share]
-    moment_map: list[Share] = Field(min_length=1)
+    joint_attention: list[Share]
+    patch_attention: list[Share] = Field(min_length=1)
 
     @property
     def places(self) -> np.ndarray:
@@ -62,20 +60,20 @@ class View(FilePart):
 
     def relevance(self, joints: int) -> np.ndarray:
         """(T, V), 1 for the most relevant joint at the most relevant moment."""
-        shares = np.array(self.joint_map[:joints])
+        shares = np.array(self.joint_attention[:joints])
         joint = (shares - shares.min()) / max(float(np.ptp(shares)), 1e-9)
-        moment = np.array(self.moment_map) / max(*self.moment_map, 1e-9)
+        moment = np.array(self.patch_attention) / max(*self.patch_attention, 1e-9)
         frames = self.places.shape[1]
         return moment[np.arange(frames) * len(moment) // frames, None] * joint
 
 
 class Shown(FilePart):
-    """One performance, seen from one or two views; `pair_map` is how much the first view attends to the last one."""
+    """One performance, seen from one or two views; `pair_attention`: how much the first attends to the last one."""
 
     action: Text
     performance: str
     views: list[View] = Field(min_length=1)
-    pair_map: list[list[Share]] | None
+    pair_attention: list[list[Share]] | None
 
 
 class Attention(FilePart):
@@ -98,8 +96,12 @@ class Attention(FilePart):
         except UserError as error:
             raise ValueError(str(error)) from None
         for view in (view for shown in self.shown for view in shown.views):
-            if view.places.ndim != 4 or view.places.shape[2:] != (size, 3) or len(view.joint_map) != len(self.tokens):
-                raise ValueError(f"wanted {size} joints and {len(self.tokens)} shares of each frame of {view.name}")
+            if (
+                view.places.ndim != 4
+                or view.places.shape[2:] != (size, 3)
+                or len(view.joint_attention) != len(self.tokens)
+            ):
+                raise ValueError(f"expected {size} joints and {len(self.tokens)} shares of each frame of {view.name}")
         return self
 
 
@@ -109,11 +111,11 @@ def read_attention(group: Group) -> list[Attention]:
     return [check(Attention, read_object(path), str(path)) for path in paths]
 
 
-def agreement(group: Group, found: Sequence[Attention]) -> pd.DataFrame:
+def agreement(group: Group, by_seed: Sequence[Attention]) -> pd.DataFrame:
     """One row for joints and one for moments: mean correlation of two views' maps, and its deviation over seeds."""
     rows = []
-    for what in ("joints", "moments"):
-        own = [value for attention in found if (value := attention.agreement.get(what)) is not None]
+    for what in ("joints", "patches"):
+        own = [value for attention in by_seed if (value := attention.agreement.get(what)) is not None]
         if own:
             same = pd.Series([one.same_performance for one in own])
             other = pd.Series([one.other_actions for one in own], dtype=float)
@@ -129,19 +131,19 @@ def shares(group: Group, attention: Attention) -> pd.DataFrame:
     for shown in attention.shown:
         for view in shown.views:
             about = {"action": shown.action, "name": view.name, "view": view.view, "part": view.part}
-            for token, share in zip(attention.tokens, view.joint_map, strict=True):
+            for token, share in zip(attention.tokens, view.joint_attention, strict=True):
                 rows.append(about | {"kind": "space", "of": token, "share": share})
-            for moment, share in enumerate(view.moment_map):
-                rows.append(about | {"kind": "time", "of": f"moment {moment}", "share": share})
+            for patch, share in enumerate(view.patch_attention):
+                rows.append(about | {"kind": "time", "of": f"patch {patch}", "share": share})
     return pd.DataFrame(rows).assign(simulated=group.simulated)
 
 
 def pair_shares(group: Group, attention: Attention, shown: Shown) -> pd.DataFrame:
     """One row per two tokens: the share of its attention that one of the first view gives to one of the last."""
-    assert shown.pair_map is not None
+    assert shown.pair_attention is not None
     size = len(attention.tokens)
     tokens = np.array(attention.tokens, object)
-    values = np.array(shown.pair_map)
+    values = np.array(shown.pair_attention)
     columns = {"attends": np.repeat(tokens, size), "to": np.tile(tokens, size), "share": values.ravel()}
     return pd.DataFrame(columns).assign(
         first=shown.views[0].name, second=shown.views[-1].name, simulated=group.simulated
@@ -173,8 +175,12 @@ def skeletons(group: Group, attention: Attention, shown: Shown) -> str:
                     heading(group, f"Attention: {shown.action}", 90), x=0.125, ha="left", size=9, y=1.06 - 0.03 * rows
                 )
             under = figure.add_subplot(grid[3 * row + 1])
-            under.bar(np.arange(len(view.moment_map)) + 0.5, view.moment_map, width=0.9, color=BLUE, alpha=0.6)
-            under.set(xlim=(0, len(view.moment_map)), ylim=(0, max(max(one.moment_map) for one in shown.views)))
+            under.bar(
+                np.arange(len(view.patch_attention)) + 0.5, view.patch_attention, width=0.9, color=BLUE, alpha=0.6
+            )
+            under.set(
+                xlim=(0, len(view.patch_attention)), ylim=(0, max(max(one.patch_attention) for one in shown.views))
+            )
             under.set_xticks([])
             under.set_yticks([])
             under.spines[["left"]].set_visible(False)
@@ -209,8 +215,8 @@ def _draw_row(axes, layout: Layout, view: View) -> None:
 
 def pair_map(group: Group, attention: Attention, shown: Shown) -> str:
     """Which tokens of the first view (rows) attend to which of the last one (columns)."""
-    assert shown.pair_map is not None
-    values = np.array(shown.pair_map)
+    assert shown.pair_attention is not None
+    values = np.array(shown.pair_attention)
     size = len(values)
     colors = LinearSegmentedColormap.from_list("share", [f"{CELL}00", f"{CELL}ff"])
     with style():

@@ -6,6 +6,7 @@ from danet.report.html_table import Column
 
 DATASET = Column("title", "Data set")
 PROTOCOL = Column("protocol", "Protocol", "code")
+METHOD = Column("method", "Method", "code")
 INTERVAL = ("top1_low_percent", "top1_high_percent")
 TOP1 = Column("top1_mean_percent", "Top-1 %", "percent", deviation="top1_deviation_percent")
 TOP1_BAR = replace(TOP1, bar=True)
@@ -21,6 +22,7 @@ SAMPLE = Column("name", "Sample", "code")
 ACCURACY = (
     DATASET,
     PROTOCOL,
+    METHOD,
     replace(TOP1, interval=INTERVAL),
     Column("top5_mean_percent", "Top-5 %", "percent", deviation="top5_deviation_percent"),
     SEEDS,
@@ -36,23 +38,25 @@ COMPARED = (
     Column("year", "Year", "number"),
     Column("models_fused", "Models", "integer"),
     Column("top1_percent", "Top-1 %", "percent", deviation="top1_deviation_percent"),
-    Column("difference_points", "DANet minus it", "points"),
+    Column("difference_points", "Minus it", "points"),
     Column("parameters_millions", "Parameters, millions", "decimal"),
     Column("gflops", "GFLOPs", "decimal"),
     Column("read_in", "Read in"),
 )
-FUSED_VIEWS = (
+MULTI_VIEW = (
     DATASET,
     PROTOCOL,
+    METHOD,
     Column("performances", "Performances", "integer"),
     Column("recordings", "Recordings", "integer"),
-    Column("fused_mean_percent", "Top-1 %, views fused", "percent", deviation="fused_deviation_percent"),
+    Column("together_mean_percent", "Top-1 %, all views", "percent", deviation="together_deviation_percent"),
     Column("alone_mean_percent", "Top-1 %, each alone", "percent", deviation="alone_deviation_percent"),
     SEEDS,
 )
 EPOCHS = (
     DATASET,
     PROTOCOL,
+    METHOD,
     Column("last_mean_percent", "Last epoch, top-1 %", "percent", deviation="last_deviation_percent"),
     Column("chosen_mean_percent", "Chosen by validation", "percent", deviation="chosen_deviation_percent"),
     Column("best_on_test_mean_percent", "Best on test: NOT a result", "percent", "best_on_test_deviation_percent"),
@@ -81,8 +85,19 @@ ABLATION_RUNS = (
     PARAMETERS,
     TRAINING_TIME,
 )
+ENSEMBLES = (
+    DATASET,
+    PROTOCOL,
+    replace(METHOD, heading="Ensemble"),
+    TOP1,
+    SEEDS,
+    SAMPLES,
+    PARAMETERS,
+    TRAINING_TIME,
+)
 COST = (
     DATASET,
+    METHOD,
     Column("clip", "A clip"),
     PARAMETERS,
     Column("inference_mmacs", "Million multiply-adds a clip", "decimal"),
@@ -103,7 +118,7 @@ AGREEMENT = (
     SEEDS,
 )
 ROBUSTNESS = (
-    Column("what", "Made worse by"),
+    Column("what", "Corruption"),
     Column("level", "By", "plain"),
     Column("unit", "Unit"),
     SAMPLES,
@@ -126,6 +141,7 @@ CONFUSED = (
 RUNS = (
     DATASET,
     PROTOCOL,
+    METHOD,
     Column("seed", "Seed", "number"),
     Column("top1_percent", "Top-1 %", "percent"),
     Column("top5_percent", "Top-5 %", "percent"),
@@ -141,8 +157,8 @@ SET_ASIDE = (
     SAMPLE,
     Column("reason", "Reason"),
     Column("place", "Place"),
-    Column("wanted", "Wanted"),
-    Column("found", "Found"),
+    Column("expected", "Expected"),
+    Column("got", "Got"),
 )
 AUDIT = (
     ACTION_NAME,

@@ -1,4 +1,4 @@
-"""Groups of runs in; figures out, one function each: SVG text. Their numbers are the tables of the same names."""
+"""Draws figures as SVG text, one function each. Their numbers are the tables of the same names."""
 
 import textwrap
 
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from danet.report import protocol_tables as details
+from danet.report import protocol_tables
 from danet.report.runs import Group
 from danet.report.svg import INK, style, to_svg
 
@@ -30,7 +30,7 @@ def heading(group: Group, what: str, width: int = 100) -> str:
 
 def confusion(group: Group) -> str:
     """The confusion matrix: rows are actions and add to 100 percent, columns are what they were taken for."""
-    table = details.confusion(group)
+    table = protocol_tables.confusion(group)
     drawn = table[(table["count"] > 0) & (table["share_percent"] >= FAINTEST_PERCENT)]
     size = len(group.actions)
     numbered = size <= NUMBERED
@@ -68,7 +68,7 @@ def confusion(group: Group) -> str:
 
 def curves(group: Group, measure: str) -> str:
     """Loss or accuracy per epoch, training and validation, one line per seed; a ring marks the chosen epoch."""
-    table = details.curves(group)
+    table = protocol_tables.curves(group)
     train, validation = MEASURES[measure]
     with style():
         figure = Figure(figsize=(4.9, 3.1))
@@ -130,7 +130,7 @@ def turned(group: Group, table: pd.DataFrame) -> str:
 
 
 def robustness(group: Group, table: pd.DataFrame) -> str:
-    """What is lost on test samples made worse, in points; the mean over seeds."""
+    """What is lost on corrupted test samples, in points; the mean over seeds."""
     with style():
         figure = Figure(figsize=(4.9, 0.9 + 0.22 * len(table)))
         axes = figure.add_subplot()
@@ -140,7 +140,7 @@ def robustness(group: Group, table: pd.DataFrame) -> str:
         axes.set_yticks(places, [f"{row.what}: {row.level:g} {row.unit}" for row in table.itertuples()], size=8)
         axes.set(xlabel="change of top-1 accuracy, points", ylim=(len(table) - 0.5, -0.5))
         axes.grid(axis="x")
-        axes.set_title(heading(group, f"Recordings made worse, n = {len(group.runs)}", 48), pad=10)
+        axes.set_title(heading(group, f"Corrupted recordings, n = {len(group.runs)}", 48), pad=10)
         return to_svg(figure, f"{group.slug}--robustness")
 
 

@@ -41,7 +41,7 @@ def reasons(preparation: Preparation) -> pd.DataFrame:
 
 
 def set_aside(preparation: Preparation) -> pd.DataFrame:
-    """One row per recording that was set aside: its name, file, reason, place, and what was wanted and found there."""
+    """One row per recording that was set aside: its name, file, reason, place, what was expected and what was got."""
     table = preparation.set_aside.copy()
     place = [
         ", ".join(f"{key} {value}" for key, value in zip(PLACES, row, strict=True) if value)

@@ -1,4 +1,4 @@
-"""The runs of one protocol in; tables of what they get right, where and when, out, one function each.
+"""Makes the tables of one method on one protocol: what its runs get right, where and when; one function each.
 
 Units and the column `simulated` as in `tables`.
 """
@@ -12,7 +12,6 @@ from danet.errors import UserError
 from danet.metrics import interval
 from danet.report.runs import Group
 from danet.report.tables import share_right
-from danet.results import HISTORY, VALIDATION
 
 FACTORS = ("view", "subject", "setup")
 SHARES = ("train_top1", "validation_top1")
@@ -81,7 +80,7 @@ def by_factor(group: Group, factor: str) -> pd.DataFrame | None:
         missing = group.runs[0].samples["name"][~known]
         path = group.runs[0].folder / "scores.parquet"
         raise UserError(
-            f"{path}: wanted the manifest's samples, found {len(missing)} others, such as {missing.iloc[0]}"
+            f"{path}: expected the manifest's samples, got {len(missing)} others, such as {missing.iloc[0]}"
         )
     table = _accuracy_by(group, lambda samples: samples["name"].map(values).rename(factor))
     if factor == "setup" and (table["setup"] == 0).all():
@@ -97,10 +96,10 @@ def by_fold_and_view(folds: Sequence[Group]) -> pd.DataFrame | None:
     """
     rows = []
     for group in folds:
-        found = by_factor(group, "view")
-        if found is None:
+        by_view = by_factor(group, "view")
+        if by_view is None:
             return None
-        rows.append(found.assign(fold=group.protocol.partition("/")[2]))
+        rows.append(by_view.assign(fold=group.protocol.partition("/")[2]))
     cells = pd.concat(rows, ignore_index=True)
     if cells["view"].nunique() < 2:
         return None
@@ -123,7 +122,7 @@ def curves(group: Group) -> pd.DataFrame:
     """One row per seed and epoch: losses, accuracies in percent, and whether this epoch was the chosen one."""
     parts = []
     for run in group.runs:
-        numbers = run.history[[*HISTORY, *VALIDATION]]
+        numbers = run.history[["epoch", "train_loss", "train_top1", "validation_loss", "validation_top1"]]
         parts.append(numbers.assign(seed=run.metrics.seed, chosen=numbers["epoch"] == run.metrics.epoch))
     table = pd.concat(parts, ignore_index=True)
     for share in SHARES:
@@ -135,10 +134,10 @@ def turned(group: Group) -> pd.DataFrame | None:
     """One row per turn of the test samples about the vertical: mean and deviation over seeds; None if not measured."""
     rows = []
     for run in group.runs:
-        found = run.metrics.turned
-        if found is not None:
-            for degrees, share in zip(found.degrees, found.top1, strict=True):
-                rows.append({"degrees": degrees, "samples": found.samples, "top1_percent": 100 * share})
+        measured = run.metrics.turned
+        if measured is not None:
+            for degrees, share in zip(measured.degrees, measured.top1, strict=True):
+                rows.append({"degrees": degrees, "samples": measured.samples, "top1_percent": 100 * share})
     if not rows:
         return None
     by_turn = pd.DataFrame(rows).groupby("degrees")
@@ -154,23 +153,23 @@ def turned(group: Group) -> pd.DataFrame | None:
 
 
 def robustness(group: Group) -> pd.DataFrame | None:
-    """One row per way of making the test samples worse: mean and deviation over seeds; None if not measured.
+    """One row per corruption of the test samples: mean and deviation over seeds; None if not measured.
 
     `difference_points` is what is lost against the same samples unchanged.
     """
-    rows = [worse.model_dump() for run in group.runs for worse in run.metrics.worse]
+    rows = [corruption.model_dump() for run in group.runs for corruption in run.metrics.corruptions]
     if not rows:
         return None
     table = pd.DataFrame(rows)
     table["difference"] = table["top1"] - table["plain"]
-    by_stress = table.groupby(["what", "level", "unit"], sort=False)
+    by_corruption = table.groupby(["what", "level", "unit"], sort=False)
     return pd.DataFrame(
         {
-            "samples": by_stress["samples"].first(),
-            "top1_mean_percent": 100 * by_stress["top1"].mean(),
-            "top1_deviation_percent": 100 * by_stress["top1"].std(ddof=1),
-            "difference_points": 100 * by_stress["difference"].mean(),
-            "seeds": by_stress.size(),
+            "samples": by_corruption["samples"].first(),
+            "top1_mean_percent": 100 * by_corruption["top1"].mean(),
+            "top1_deviation_percent": 100 * by_corruption["top1"].std(ddof=1),
+            "difference_points": 100 * by_corruption["difference"].mean(),
+            "seeds": by_corruption.size(),
             "simulated": group.simulated,
         }
     ).reset_index()

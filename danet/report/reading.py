@@ -1,4 +1,4 @@
-"""Paths in, checked contents out: JSON objects, JSON lines and Parquet tables that the report reads."""
+"""Reads and checks JSON objects, histories and Parquet tables for the report."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from danet.config.base import check
 from danet.errors import UserError
 from danet.io.files import read_json
+from danet.results import HistoryRow
 
 PUBLISHED = ("method", "year", "streams", "params_m", "gflops", "read_in")
 
@@ -18,35 +20,39 @@ def read_object(path: Path) -> dict:
     try:
         value = read_json(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: wanted a JSON object, found: {error}") from error
+        raise UserError(f"{path}: expected a JSON object, got: {error}") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: wanted a JSON object, found {type(value).__name__}")
+        raise UserError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
 
 
-def read_lines(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
-    """Reads numbers from one JSON object per line; optional columns that are not there are NaN. Errors: UserError."""
+def read_history(path: Path) -> pd.DataFrame:
+    """Reads `history.jsonl`: a row for each epoch, NaN where nothing was validated. Errors: UserError with the line."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        frame = pd.DataFrame.from_records(lines)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{path}: wanted one JSON object per line, found: {error}") from error
-    check_columns(path, wanted, list(frame.columns))
-    try:
-        return frame.reindex(columns=[*wanted, *optional]).apply(pd.to_numeric)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: wanted numbers, found: {error}") from error
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: expected one JSON object per line, got: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: expected a JSON object, got: {error}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path}, line {number}: expected a JSON object, got {type(values).__name__}")
+        rows.append(check(HistoryRow, values, f"{path}, line {number}").model_dump())
+    return pd.DataFrame(rows, columns=list(HistoryRow.model_fields)).apply(pd.to_numeric)
 
 
-def read_parquet(path: Path, wanted: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """Reads these columns of a Parquet file. Errors: UserError when it is missing, damaged, or lacks a wanted one."""
+def read_parquet(path: Path, expected: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+    """Reads these columns of a Parquet file. Errors: UserError when it is missing, damaged, or lacks one of them."""
     try:
         with pq.ParquetFile(path) as file:
-            found = file.schema_arrow.names
-            frame = file.read(columns=[name for name in (*wanted, *optional) if name in found]).to_pandas()
+            columns = file.schema_arrow.names
+            frame = file.read(columns=[name for name in (*expected, *optional) if name in columns]).to_pandas()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: wanted a Parquet file, found: {error}") from error
-    check_columns(path, wanted, found)
+        raise UserError(f"{path}: expected a Parquet file, got: {error}") from error
+    check_columns(path, expected, columns)
     return frame
 
 
@@ -55,20 +61,20 @@ def read_published(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: wanted a CSV table, found: {error}") from error
+        raise UserError(f"{path}: expected a CSV table, got: {error}") from error
     check_columns(path, PUBLISHED, list(frame.columns))
     return frame
 
 
-def check_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
-    """Errors: UserError when a wanted column is not among those found."""
-    if not set(wanted) <= set(found):
-        raise UserError(f"{path}: wanted the columns {', '.join(wanted)}, found {', '.join(map(str, found)) or 'none'}")
+def check_columns(path: Path, expected: Sequence[str], got: Sequence[str]) -> None:
+    """Errors: UserError when an expected column is not there."""
+    if not set(expected) <= set(got):
+        raise UserError(f"{path}: expected the columns {', '.join(expected)}, got {', '.join(map(str, got)) or 'none'}")
 
 
 def check_range(path: Path, frame: pd.DataFrame, column: str, size: int) -> None:
     """Errors: UserError naming the first sample whose value in `column` does not count from 0 to size - 1."""
     wrong = frame.loc[~frame[column].between(0, size - 1), ["name", column]]
     if len(wrong):
-        name, found = wrong.iloc[0]
-        raise UserError(f"{path}: sample {name}: wanted {column} from 0 to {size - 1}, found {found}")
+        name, got = wrong.iloc[0]
+        raise UserError(f"{path}: sample {name}: expected {column} from 0 to {size - 1}, got {got}")

@@ -1,4 +1,4 @@
-"""Folders of finished runs and of prepared data in; checked runs, grouped by protocol, and what was left out, out."""
+"""Reads the folders of finished runs and of prepared data, checks them, and groups runs by protocol and method."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,24 +8,27 @@ from pathlib import Path
 import pandas as pd
 
 from danet.config.base import check
-from danet.datasets.registry import find_dataset
+from danet.datasets.dataset import Dataset
 from danet.errors import UserError
-from danet.report.reading import check_columns, check_range, read_lines, read_object, read_parquet
-from danet.results import HISTORY, SCORES, VALIDATION, About, Cost, Metrics
+from danet.report.reading import check_columns, check_range, read_history, read_object, read_parquet
+from danet.results import Cost, Metrics, RunRecord
 
+SCORES = ("name", "segment", "label", "prediction")
 MANIFEST = ("name", "action", "view", "subject", "setup")
-SET_ASIDE = ("name", "file", "reason", "line", "frame", "body", "wanted", "found")
+SET_ASIDE = ("name", "file", "reason", "line", "frame", "body", "expected", "got")
 DROPPED = ("dropped_short", "dropped_noisy", "dropped_overlap")
 AUDIT = ("name", "frames", "lost_frames", "ids", "kept", "actors", *DROPPED, "gaps", "shifted")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `history` has one row per epoch, `samples` one per test sample: name, label, prediction."""
+    """One run: its `metrics.json`, its `run.json`, a row of history for each epoch, a row of `samples` for each test
+    sample: name, label, prediction.
+    """
 
     folder: Path
     metrics: Metrics
-    about: About
+    record: RunRecord
     history: pd.DataFrame
     samples: pd.DataFrame
 
@@ -46,14 +49,15 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one protocol, by seed: at least one; the same method, actions and samples; all simulated or none.
+    """The runs of one method on one protocol, by seed: at least one, all of the same actions and samples.
 
-    `combined` holds, by seed, the top-1 of the protocol of which this is a fold, as a share.
+    They are all simulated, or none is.
+    `averaged` holds, by seed, the top-1 of the protocol of which this is a fold, as a share.
     """
 
     runs: tuple[Run, ...]
     preparation: Preparation | None
-    combined: Mapping[int, float] = field(default_factory=dict)
+    averaged: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
@@ -66,19 +70,24 @@ class Group:
         return self.runs[0].metrics.protocol
 
     @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.runs[0].metrics.method
+
+    @property
     def slug(self) -> str:
         """Name for files and anchors."""
-        return f"{self.dataset}--{self.protocol.replace('/', '--')}"
+        return f"{self.dataset}--{self.protocol.replace('/', '--')}--{self.method}"
 
     @property
     def title(self) -> str:
-        """The data set's title and the protocol."""
-        return f"{self.runs[0].about.title}, {self.protocol}"
+        """The data set's title, the protocol and the method."""
+        return f"{self.runs[0].record.title}, {self.protocol}, {self.method}"
 
     @property
     def actions(self) -> tuple[str, ...]:
         """Names of the actions; the index is the label."""
-        return self.runs[0].about.actions
+        return self.runs[0].record.actions
 
     @property
     def simulated(self) -> bool:
@@ -96,80 +105,82 @@ class Group:
     def differing(self) -> list[str]:
         """What, beside the seed, is not the same in all runs of the group, though their mean takes it for the same."""
         parts: dict[str, list[object]] = {
-            "settings": [{**run.about.settings, "seeds": None} for run in self.runs],
-            "code": [run.about.code for run in self.runs],
-            "data": [run.about.data_hash for run in self.runs],
-            "versions": [run.about.versions for run in self.runs],
+            "settings": [{**run.record.settings, "seeds": None} for run in self.runs],
+            "code": [run.record.code for run in self.runs],
+            "data": [run.record.data_hash for run in self.runs],
+            "versions": [run.record.versions for run in self.runs],
         }
         return [name for name, values in parts.items() if any(value != values[0] for value in values)]
 
 
 def read_groups(
-    run_folders: Sequence[Path], preparations: Sequence[Preparation], combined_folders: Sequence[Path] = ()
+    run_folders: Sequence[Path], preparations: Sequence[Preparation], averaged_folders: Sequence[Path] = ()
 ) -> list[Group]:
-    """Reads all runs and groups them: real ones first, by data set, protocol and seed. Errors: UserError.
+    """Reads all runs and groups them: real ones first, by data set, protocol, method and seed. Errors: UserError.
 
-    `combined_folders` hold the metrics of protocols with folds.
+    The methods of a protocol stand in the order in which they are given; `averaged_folders` hold the metrics of
+    protocols with folds.
     """
-    combined: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for folder in combined_folders:
-        path = Path(folder) / "metrics.json"
-        found = check(Metrics, read_object(path), f"{path}")
-        combined[found.dataset, found.protocol][found.seed] = found.top1
-    runs = sorted(
-        (read_run(Path(folder)) for folder in run_folders),
-        key=lambda run: (run.metrics.simulated, run.metrics.dataset, run.metrics.protocol, run.metrics.seed),
-    )
-    grouped: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        grouped.setdefault((run.metrics.dataset, run.metrics.protocol), []).append(run)
+    averaged: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
+    for metrics in read_metrics(averaged_folders):
+        averaged[metrics.dataset, metrics.protocol, metrics.method][metrics.seed] = metrics.top1
+    runs = [read_run(Path(folder)) for folder in run_folders]
+    methods = list(dict.fromkeys(run.metrics.method for run in runs))
+
+    def order(run: Run) -> tuple:
+        metrics = run.metrics
+        return metrics.simulated, metrics.dataset, metrics.protocol, methods.index(metrics.method), metrics.seed
+
+    grouped: dict[tuple[str, str, str], list[Run]] = {}
+    for run in sorted(runs, key=order):
+        grouped.setdefault((run.metrics.dataset, run.metrics.protocol, run.metrics.method), []).append(run)
     prepared = {preparation.dataset: preparation for preparation in preparations}
-    for own in grouped.values():
-        for run in own[1:]:
-            _check_alike(own[0], run)
+    for alike in grouped.values():
+        for run in alike[1:]:
+            _check_alike(alike[0], run)
     return [
-        Group(tuple(own), prepared.get(dataset), combined[dataset, protocol.partition("/")[0]])
-        for (dataset, protocol), own in grouped.items()
+        Group(tuple(alike), prepared.get(dataset), averaged[dataset, protocol.partition("/")[0], method])
+        for (dataset, protocol, method), alike in grouped.items()
     ]
 
 
 def read_run(folder: Path) -> Run:
-    """Reads one run folder. Errors: UserError naming the file, what was wanted and what was found."""
+    """Reads one run folder. Errors: UserError naming the file, what was expected and what was got."""
     metrics = check(Metrics, read_object(folder / "metrics.json"), f"{folder / 'metrics.json'}")
-    about = check(About, read_object(folder / "run.json"), f"{folder / 'run.json'}")
-    for key in ("dataset", "protocol", "seed", "simulated"):
-        wanted, found = getattr(metrics, key), getattr(about, key)
-        if wanted != found:
-            raise UserError(f"{folder / 'run.json'}: wanted {key} {wanted!r} as in metrics.json, found {found!r}")
+    record = check(RunRecord, read_object(folder / "run.json"), f"{folder / 'run.json'}")
+    for key in ("dataset", "protocol", "method", "seed", "simulated"):
+        expected, got = getattr(metrics, key), getattr(record, key)
+        if expected != got:
+            raise UserError(f"{folder / 'run.json'}: expected {key} {expected!r} as in metrics.json, got {got!r}")
     path = folder / "scores.parquet"
     samples = read_parquet(path, SCORES)
     if len(samples) != metrics.samples or samples.duplicated(["name", "segment"]).any():
-        found = f"{len(samples)} rows of {samples['name'].nunique()} names"
-        raise UserError(f"{path}: wanted {metrics.samples} samples as in metrics.json, each once, found {found}")
-    check_range(path, samples, "label", len(about.actions))
-    check_range(path, samples, "prediction", len(about.actions))
+        got = f"{len(samples)} rows of {samples['name'].nunique()} names"
+        raise UserError(f"{path}: expected {metrics.samples} samples as in metrics.json, each once, got {got}")
+    check_range(path, samples, "label", len(record.actions))
+    check_range(path, samples, "prediction", len(record.actions))
     top1 = float((samples["label"] == samples["prediction"]).mean())
     if abs(top1 - metrics.top1) > 1e-4:
-        raise UserError(f"{path}: wanted top-1 {metrics.top1:.4f} as in metrics.json, found {top1:.4f}")
-    history = read_lines(folder / "history.jsonl", HISTORY, VALIDATION)
-    return Run(folder, metrics, about, history.sort_values("epoch", ignore_index=True), samples)
+        raise UserError(f"{path}: expected top-1 {metrics.top1:.4f} as in metrics.json, got {top1:.4f}")
+    history = read_history(folder / "history.jsonl")
+    return Run(folder, metrics, record, history.sort_values("epoch", ignore_index=True), samples)
 
 
-def read_ablation(folders: Sequence[Path]) -> list[Metrics]:
-    """The metrics of an ablation's runs, in the order given. Errors: UserError."""
+def read_metrics(folders: Sequence[Path]) -> list[Metrics]:
+    """The metrics in each folder, in the order given. Errors: UserError."""
     paths = [Path(folder) / "metrics.json" for folder in folders]
     return [check(Metrics, read_object(path), str(path)) for path in paths]
 
 
 def read_costs(paths: Sequence[Path]) -> list[Cost]:
-    """What was measured for each data set, in the order given. Errors: UserError."""
+    """What was measured of each method on each data set, in the order given. Errors: UserError."""
     return [check(Cost, read_object(Path(path)), str(path)) for path in paths]
 
 
-def read_preparation(folder: Path) -> Preparation:
-    """Reads what preparation left behind; the folder's name is the data set's. Errors: UserError."""
+def read_preparation(folder: Path, datasets: Mapping[str, Dataset]) -> Preparation:
+    """Reads what preparation left behind; the folder's name is that of one of the data sets. Errors: UserError."""
     folder = Path(folder)
-    dataset = find_dataset(folder.name)
+    dataset = datasets[folder.name]
     manifest = _read_manifest(folder / "manifest.parquet")
     return Preparation(
         dataset=dataset.name,
@@ -201,15 +212,14 @@ def _check_alike(first: Run, other: Run) -> None:
     """Runs whose mean is taken must be of the same task."""
     seed = other.metrics.seed
     if seed == first.metrics.seed:
-        raise UserError(f"{other.folder}: wanted one run per seed, found seed {seed} in {first.folder} too")
+        raise UserError(f"{other.folder}: expected one run per seed, got seed {seed} in {first.folder} too")
     same: dict[str, list[object]] = {
         "simulated": [run.metrics.simulated for run in (first, other)],
-        "method": [run.metrics.method for run in (first, other)],
-        "actions": [run.about.actions for run in (first, other)],
+        "actions": [run.record.actions for run in (first, other)],
     }
-    for what, (wanted, found) in same.items():
-        if wanted != found:
-            raise UserError(f"{other.folder / 'run.json'}: wanted the {what} of {first.folder}, found others")
-    wanted, found = (run.samples.set_index(["name", "segment"])["label"].sort_index() for run in (first, other))
-    if not wanted.equals(found):
-        raise UserError(f"{other.folder / 'scores.parquet'}: wanted the test samples of {first.folder}, found others")
+    for what, (expected, got) in same.items():
+        if expected != got:
+            raise UserError(f"{other.folder / 'run.json'}: expected the {what} of {first.folder}, got others")
+    expected, got = (run.samples.set_index(["name", "segment"])["label"].sort_index() for run in (first, other))
+    if not expected.equals(got):
+        raise UserError(f"{other.folder / 'scores.parquet'}: expected the test samples of {first.folder}, got others")

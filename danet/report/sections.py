@@ -1,21 +1,20 @@
-"""Groups and preparations in; the sections of the page out, as plain dicts for the template.
+"""Makes the sections of the page, as plain dicts for the template.
 
 Each function also adds the files that lie beside the page (path below its folder: text) to `files`.
 """
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from danet.config.settings import COMPLETE
-from danet.datasets.registry import known_datasets
-from danet.report import attention, figures, tables
-from danet.report import preparation as dropped
-from danet.report import protocol_tables as details
+from danet.datasets.dataset import Dataset
+from danet.report import attention, figures, protocol_tables, tables
+from danet.report import preparation as preparation_tables
 from danet.report.columns import (
     ABLATION,
     ABLATION_RUNS,
@@ -26,8 +25,9 @@ from danet.report.columns import (
     COMPARED,
     CONFUSED,
     COST,
+    ENSEMBLES,
     EPOCHS,
-    FUSED_VIEWS,
+    MULTI_VIEW,
     PER_ACTION,
     ROBUSTNESS,
     RUNS,
@@ -63,17 +63,33 @@ def show(files: Files, name: str, frame: pd.DataFrame, columns: Sequence[Column]
     return table
 
 
-def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> dict:
+def summary(
+    groups: Sequence[Group],
+    ensembles: Sequence[Metrics],
+    published: pd.DataFrame,
+    titles: Mapping[str, str],
+    files: Files,
+) -> dict:
     """Accuracy of real and of simulated protocols, apart, and the real ones among the published figures."""
     table = tables.accuracy(groups)
     keep(files, "accuracy", table)
-    section: dict = {"real": None, "simulated": None, "compared": [], "without_figures": [], "fused_views": None}
+    section: dict = {
+        "real": None,
+        "simulated": None,
+        "compared": [],
+        "without_figures": [],
+        "multi_view": None,
+        "ensembles": None,
+    }
     epochs = tables.epochs(groups)
     section["epochs"] = show(files, "epochs", epochs, EPOCHS, caption="Which epoch is taken") if len(epochs) else None
     section["crossed"] = crossed(groups, files)
-    fused = tables.fused_views(groups)
-    if len(fused):
-        section["fused_views"] = show(files, "fused-views", fused, FUSED_VIEWS, caption="Several cameras at once")
+    views = tables.multi_view(groups)
+    if len(views):
+        section["multi_view"] = show(files, "multi-view", views, MULTI_VIEW, caption="Several cameras at once")
+    averaged = tables.ensembles(ensembles, titles)
+    if len(averaged):
+        section["ensembles"] = show(files, "ensembles", averaged, ENSEMBLES, caption="Ensembles of methods")
     for kind, caption in CAPTIONS.items():
         own = table[table["simulated"] == (kind == "simulated")] if len(table) else table
         if len(own):
@@ -85,27 +101,29 @@ def summary(groups: Sequence[Group], published: pd.DataFrame, files: Files) -> d
             name = f"{group.slug}--published"
             section["compared"].append(show(files, name, frame, COMPARED, caption=group.title, mark="ours"))
         elif not group.simulated:
-            section["without_figures"].append(group.title)
+            section["without_figures"].append(f"{group.runs[0].record.title}, {group.protocol}")
     return section
 
 
 def crossed(groups: Sequence[Group], files: Files) -> list[Table]:
     """Accuracy by what was trained on and what was tested on, for each protocol of several folds."""
-    found = []
+    shown = []
     for folds in tables.families(groups):
-        frame = details.by_fold_and_view(folds)
+        frame = protocol_tables.by_fold_and_view(folds)
         if frame is not None:
             family = folds[0].protocol.partition("/")[0]
             views = [Column(name, str(name), "percent", bar=True) for name in frame.columns[1:-1]]
             columns = (Column("fold", "Trained on"), *views)
-            caption = f"{folds[0].runs[0].about.title}, {family}: top-1 % by view of the test samples"
-            found.append(show(files, f"{folds[0].dataset}--{family}--views", frame, columns, caption=caption))
-    return found
+            method = folds[0].method
+            caption = f"{folds[0].runs[0].record.title}, {family}, {method}: top-1 % by view of the test samples"
+            name = f"{folds[0].dataset}--{family}--{method}--views"
+            shown.append(show(files, name, frame, columns, caption=caption))
+    return shown
 
 
-def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
+def ablation_section(runs: Sequence[Metrics], titles: Mapping[str, str], files: Files) -> Table | None:
     """What each piece of the network is worth; None when no ablation was asked for."""
-    frame = tables.ablation(runs, {name: dataset.title for name, dataset in known_datasets().items()})
+    frame = tables.ablation(runs, titles)
     if not len(frame):
         return None
     whole = frame.assign(complete=frame["method"] == COMPLETE)
@@ -118,21 +136,21 @@ def ablation_section(runs: Sequence[Metrics], files: Files) -> Table | None:
 
 
 def cost_section(costs: Sequence[Cost], files: Files) -> Table | None:
-    """What the network of each data set costs; None where it was not measured."""
+    """What each method costs on each data set; None where it was not measured."""
     frame = tables.costs(costs)
     return show(files, "cost", frame, COST, caption="Cost") if len(frame) else None
 
 
-def group_section(group: Group, files: Files) -> dict:
-    """Figures and tables of one protocol."""
-    known = known_datasets()
-    about = known[group.dataset].protocols.get(group.protocol) if group.dataset in known else None
-    confusion = keep(files, f"{group.slug}--confusion", details.confusion(group))
-    curves = keep(files, f"{group.slug}--curves", details.curves(group))
+def group_section(group: Group, datasets: Mapping[str, Dataset], files: Files) -> dict:
+    """Figures and tables of one method on one protocol."""
+    known = group.dataset in datasets
+    protocol = datasets[group.dataset].protocols.get(group.protocol) if known else None
+    confusion = keep(files, f"{group.slug}--confusion", protocol_tables.confusion(group))
+    curves = keep(files, f"{group.slug}--curves", protocol_tables.curves(group))
     drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}
     by_factor = {}
-    for factor in details.FACTORS:
-        frame = details.by_factor(group, factor)
+    for factor in protocol_tables.FACTORS:
+        frame = protocol_tables.by_factor(group, factor)
         if frame is None:
             continue
         columns = (Column(factor, factor.capitalize(), "text" if factor == "view" else "number"), SAMPLES, TOP1_BAR)
@@ -140,33 +158,33 @@ def group_section(group: Group, files: Files) -> dict:
         by_factor[factor] = show(files, name, frame, columns, caption=f"Accuracy by {factor}")
         if factor == "view" and len(frame) > 1:
             drawn["by-view"] = (figures.by_view(group, frame), by_factor[factor].csv)
-    turned = details.turned(group)
+    turned = protocol_tables.turned(group)
     if turned is not None:
         drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
-    worse = details.robustness(group)
+    corrupted = protocol_tables.robustness(group)
     robust = None
-    if worse is not None:
-        caption = "Accuracy on recordings made worse"
-        robust = show(files, f"{group.slug}--robustness", worse, ROBUSTNESS, caption=caption)
-        drawn["robustness"] = (figures.robustness(group, worse), robust.csv)
-    calibrated = details.calibration(group)
+    if corrupted is not None:
+        caption = "Accuracy on corrupted recordings"
+        robust = show(files, f"{group.slug}--robustness", corrupted, ROBUSTNESS, caption=caption)
+        drawn["robustness"] = (figures.robustness(group, corrupted), robust.csv)
+    calibrated = protocol_tables.calibration(group)
     if calibrated is not None:
         csv = keep(files, f"{group.slug}--calibration", calibrated)
         drawn["calibration"] = (figures.calibration(group, calibrated), csv)
-    pairs = details.confused(group)
+    pairs = protocol_tables.confused(group)
     name = f"{group.slug}--confused-pairs"
     confused = show(files, name, pairs, CONFUSED, caption="Most confused pairs", most=MOST_PAIRS)
-    actions = details.per_action(group)
+    actions = protocol_tables.per_action(group)
     return {
         "id": group.slug,
         "title": group.title,
-        "about": about.about[:1].upper() + about.about[1:] if about else "",
+        "about": protocol.about[:1].upper() + protocol.about[1:] if protocol else "",
         "simulated": group.simulated,
         "seeds": len(group.runs),
         "samples": group.runs[0].metrics.samples,
         "accuracy": tables.accuracy([group]).iloc[0],
         "differing": group.differing,
-        "left_out": group.runs[0].about.settings.get("split", {}).get("leave_out", []),
+        "left_out": group.runs[0].record.settings.get("split", {}).get("leave_out", []),
         "copies": group.runs[0].metrics.copies_of_training,
         "top1_without_copies": group.top1_without_copies,
         "validated": all(run.metrics.validation_top1 is not None for run in group.runs),
@@ -180,11 +198,16 @@ def group_section(group: Group, files: Files) -> dict:
     }
 
 
-def attention_section(group: Group, files: Files) -> dict:
-    """What the networks attend to: how far two views agree over all seeds, and the first seed's maps on skeletons."""
-    found = attention.read_attention(group)
-    first = found[0]
-    frame = attention.agreement(group, found)
+def attention_section(group: Group, files: Files) -> dict | None:
+    """What the networks attend to: how far two views agree over all seeds, and the first seed's maps on skeletons.
+
+    None for a network without maps.
+    """
+    by_seed = attention.read_attention(group)
+    first = by_seed[0]
+    if not first.tokens:
+        return None
+    frame = attention.agreement(group, by_seed)
     agreed = None
     if len(frame):
         caption = "Agreement of attention between views"
@@ -200,7 +223,7 @@ def attention_section(group: Group, files: Files) -> dict:
         still = figure(group, name, attention.skeletons(group, first, shown), csv, files)
         moving = figure(group, f"{name}-moving", attention.moving(group, first, shown), csv, files)
         pairs = None
-        if shown.pair_map is not None:
+        if shown.pair_attention is not None:
             between = keep(files, f"{group.slug}--{name}-pairs", attention.pair_shares(group, first, shown))
             pairs = figure(group, f"{name}-pairs", attention.pair_map(group, first, shown), between, files)
         performances.append({"action": shown.action, "still": still, "moving": moving, "pairs": pairs})
@@ -218,18 +241,18 @@ def figure(group: Group, name: str, svg: str, csv: str, files: Files) -> dict:
 def preparation_section(preparation: Preparation, files: Files) -> dict:
     """What was set aside and dropped from one data set."""
     name = preparation.dataset
-    counts = dropped.reasons(preparation)
+    counts = preparation_tables.reasons(preparation)
     columns = (Column("reason", "Reason"), Column("recordings", "Recordings", "integer"))
     caption = "Set aside, by reason"
     reasons = show(files, f"{name}--set-aside-reasons", counts, columns, caption=caption, totals=("recordings",))
-    aside = dropped.set_aside(preparation)
+    aside = preparation_tables.set_aside(preparation)
     caption = "Recordings set aside"
     listed = show(files, f"{name}--set-aside", aside, SET_ASIDE, caption=caption, most=MOST_SET_ASIDE)
-    audit = dropped.audit(preparation)
+    audit = preparation_tables.audit(preparation)
     counted = [column.key for column in AUDIT if column.kind == "integer" and column.key != "people"]
     caption = "Bodies kept and dropped, by action"
     totals = show(files, f"{name}--audit-by-action", audit, AUDIT, caption=caption, totals=counted)
-    odd = dropped.unexpected(preparation)
+    odd = preparation_tables.unexpected(preparation)
     caption = "Samples with more or fewer actors than their action has people"
     unexpected = show(files, f"{name}--unexpected-actors", odd, UNEXPECTED, caption=caption, most=MOST_SET_ASIDE)
     return {
@@ -255,23 +278,23 @@ def reproduce(groups: Sequence[Group], files: Files) -> dict:
 
 
 def _again(group: Group, run: Run) -> dict:
-    metrics, about = run.metrics, run.about
+    metrics, record = run.metrics, run.record
     target = f"results/{metrics.dataset}/{metrics.protocol}/{metrics.method}/seed{metrics.seed}/metrics.json"
-    dirty = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[about.git.dirty]
+    dirty = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[record.git.dirty]
     facts = {
-        "Commit": f"{about.git.commit}, {dirty}" if about.git.commit else "not known",
+        "Commit": f"{record.git.commit}, {dirty}" if record.git.commit else "not known",
         "Seed": str(metrics.seed),
-        "Data hash": about.data_hash,
-        "Device": about.device,
-        "Layout": about.layout if isinstance(about.layout, str) else about.layout["name"],
-        "Samples": ", ".join(f"{part} {count:,}" for part, count in about.counts.items()),
-        "Versions": ", ".join(f"{name} {version}" for name, version in sorted(about.versions.items())),
+        "Data hash": record.data_hash,
+        "Device": record.device,
+        "Layout": record.layout if isinstance(record.layout, str) else record.layout["name"],
+        "Samples": ", ".join(f"{part} {count:,}" for part, count in record.counts.items()),
+        "Versions": ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items())),
     }
     return {
         "title": f"{group.title}, seed {metrics.seed}",
         "simulated": metrics.simulated,
         "command": f"snakemake {target} --cores 2",
         "facts": facts,
-        "settings": json.dumps(about.settings, indent=2, ensure_ascii=False),
-        "code": about.code,
+        "settings": json.dumps(record.settings, indent=2, ensure_ascii=False),
+        "code": record.code,
     }

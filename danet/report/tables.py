@@ -1,7 +1,7 @@
-"""What was read of runs in; tables of what they achieved and cost out, one function each.
+"""Makes the tables of what runs achieved and cost, one function each.
 
 Accuracies in percent, deviations with n - 1 and NaN where there is one seed only. Every table has a column `simulated`.
-`details` has the tables of one protocol.
+`protocol_tables` has those of one method on one protocol.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ def runs(groups: Sequence[Group]) -> pd.DataFrame:
     rows = []
     for group in groups:
         for run in group.runs:
-            metrics, about = run.metrics, run.about
+            metrics, record = run.metrics, run.record
             validation = np.nan if metrics.validation_top1 is None else 100 * metrics.validation_top1
             row = {
                 "dataset": metrics.dataset,
-                "title": about.title,
+                "title": record.title,
                 "protocol": metrics.protocol,
                 "method": metrics.method,
                 "seed": metrics.seed,
@@ -34,13 +34,13 @@ def runs(groups: Sequence[Group]) -> pd.DataFrame:
                 "validation_top1_percent": validation,
                 "epoch": metrics.epoch,
                 "samples": metrics.samples,
-                **{f"{part}_samples": about.counts.get(part) for part in ("train", "validation", "test")},
+                **{f"{part}_samples": record.counts.get(part) for part in ("train", "validation", "test")},
                 "parameters": metrics.parameters,
                 "seconds": metrics.seconds,
-                "device": about.device,
-                "commit": about.git.commit,
-                "uncommitted_changes": about.git.dirty,
-                "data_hash": about.data_hash,
+                "device": record.device,
+                "commit": record.git.commit,
+                "uncommitted_changes": record.git.dirty,
+                "data_hash": record.data_hash,
                 "simulated": metrics.simulated,
             }
             rows.append(row)
@@ -48,7 +48,7 @@ def runs(groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
-    """One row per protocol, mean and deviation over its seeds; then one for the folds of a protocol taken together."""
+    """One row per protocol and method, mean and deviation over its seeds; then one for a protocol's folds together."""
     rows: list[dict | None] = []
     for group in groups:
         low, high = interval(share_right(group).to_numpy())
@@ -69,13 +69,13 @@ def accuracy(groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def families(groups: Sequence[Group]) -> list[list[Group]]:
-    """The folds of each protocol that has more than one of them."""
-    found: dict[tuple[str, str], list[Group]] = {}
+    """The folds of each protocol that has more than one of them, method by method."""
+    by_family: dict[tuple[str, str, str], list[Group]] = {}
     for group in groups:
         family, _, fold = group.protocol.partition("/")
         if fold:
-            found.setdefault((group.dataset, family), []).append(group)
-    return [folds for folds in found.values() if len(folds) > 1]
+            by_family.setdefault((group.dataset, family, group.method), []).append(group)
+    return [folds for folds in by_family.values() if len(folds) > 1]
 
 
 def share_right(group: Group) -> pd.Series:
@@ -105,58 +105,82 @@ def _over_seeds(own: pd.DataFrame) -> dict:
 
 
 def _over_folds(groups: Sequence[Group]) -> dict | None:
-    """What was combined of the folds, for each seed that has them all, then mean and deviation over those seeds.
+    """The average over the folds, for each seed that has them all, then mean and deviation over those seeds.
 
-    Top-1 is that of the combined metrics, all else the folds' mean. None without a seed.
+    Top-1 is that of the averaged metrics, all else the folds' mean. None without a seed.
     """
-    own, combined = runs(groups), groups[0].combined
+    table, averaged = runs(groups), groups[0].averaged
     folds = len(groups)
-    complete = own[own["seed"].isin(list(combined))].groupby("seed").filter(lambda seed: len(seed) == folds)
+    complete = table[table["seed"].isin(list(averaged))].groupby("seed").filter(lambda seed: len(seed) == folds)
     if not len(complete):
         return None
     numbers = ["top5_percent", "validation_top1_percent", "seconds", "parameters"]
     by_seed = complete.groupby("seed")[numbers].mean()
-    by_seed["top1_percent"] = [100 * combined[int(seed)] for seed in by_seed.index]
+    by_seed["top1_percent"] = [100 * averaged[int(seed)] for seed in by_seed.index]
     by_seed["samples"] = complete.groupby("seed")["samples"].sum()
     first = complete.iloc[0]
     by_seed[["dataset", "title", "method", "simulated"]] = first[["dataset", "title", "method", "simulated"]].to_list()
-    by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, {folds} folds combined"
+    by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, {folds} folds averaged"
     return _over_seeds(by_seed)
 
 
-def fused_views(groups: Sequence[Group]) -> pd.DataFrame:
-    """One row per protocol that was tested from several cameras at once: one label for all of them, or one for each."""
+def multi_view(groups: Sequence[Group]) -> pd.DataFrame:
+    """One row per protocol and method tested from several cameras at once: one label for all, or one for each."""
     rows = []
     for group in groups:
-        found = [run.metrics.fused_views for run in group.runs if run.metrics.fused_views is not None]
-        if found:
-            shares = pd.DataFrame([{"fused": one.top1, "alone": one.top1_alone} for one in found]) * 100
-            row: dict[str, Any] = {
-                "dataset": group.dataset,
-                "title": group.runs[0].about.title,
-                "protocol": group.protocol,
-            }
-            row |= {"performances": found[0].performances, "recordings": found[0].recordings, "seeds": len(found)}
+        measured = [run.metrics.multi_view for run in group.runs if run.metrics.multi_view is not None]
+        if measured:
+            shares = pd.DataFrame([{"together": each.top1, "alone": each.top1_alone} for each in measured]) * 100
+            row = _named(group) | {"performances": measured[0].performances, "recordings": measured[0].recordings}
             for kind in shares:
                 row |= {f"{kind}_mean_percent": shares[kind].mean()}
                 row |= {f"{kind}_deviation_percent": shares[kind].std(ddof=1)}
-            rows.append(row | {"simulated": group.simulated})
+            rows.append(row | {"seeds": len(measured), "simulated": group.simulated})
     return pd.DataFrame(rows)
 
 
 def epochs(groups: Sequence[Group]) -> pd.DataFrame:
-    """One row per protocol whose epochs were kept: mean over seeds after the last, the chosen and the best on test."""
+    """One row per protocol and method whose epochs were kept: after the last, the chosen and the best on test."""
     rows = []
     for group in groups:
-        found = [run.metrics.epochs for run in group.runs if run.metrics.epochs is not None]
-        if found:
-            row: dict[str, Any] = {"title": group.runs[0].about.title, "protocol": group.protocol, "seeds": len(found)}
+        measured = [run.metrics.epochs for run in group.runs if run.metrics.epochs is not None]
+        if measured:
+            row = _named(group) | {"seeds": len(measured)}
             for name in ("last", "chosen", "best_on_test"):
-                own = pd.DataFrame([getattr(one, name).model_dump() for one in found])
-                row |= {f"{name}_mean_percent": 100 * own["top1"].mean(), f"{name}_epoch_mean": own["epoch"].mean()}
-                row |= {f"{name}_deviation_percent": 100 * own["top1"].std(ddof=1)}
+                by_seed = pd.DataFrame([getattr(each, name).model_dump() for each in measured])
+                row |= {f"{name}_mean_percent": 100 * by_seed["top1"].mean()}
+                row |= {f"{name}_epoch_mean": by_seed["epoch"].mean()}
+                row |= {f"{name}_deviation_percent": 100 * by_seed["top1"].std(ddof=1)}
             rows.append(row | {"simulated": group.simulated})
     return pd.DataFrame(rows)
+
+
+def _named(group: Group) -> dict[str, Any]:
+    return {
+        "dataset": group.dataset,
+        "title": group.runs[0].record.title,
+        "protocol": group.protocol,
+        "method": group.method,
+    }
+
+
+def ensembles(metrics: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:
+    """One row per protocol and ensemble, in the order given: mean and deviation over seeds of the averaged scores."""
+    fields = ("dataset", "protocol", "method", "top1", "samples", "parameters", "seconds", "simulated")
+    table = pd.DataFrame([{field: getattr(each, field) for field in fields} for each in metrics], columns=fields)
+    groups = table.groupby(["dataset", "protocol", "method"], sort=False)
+    return pd.DataFrame(
+        {
+            "title": groups["dataset"].first().map(titles),
+            "top1_mean_percent": 100 * groups["top1"].mean(),
+            "top1_deviation_percent": 100 * groups["top1"].std(ddof=1),
+            "seeds": groups.size(),
+            "samples": groups["samples"].first(),
+            "parameters": groups["parameters"].first(),
+            "seconds_mean": groups["seconds"].mean(),
+            "simulated": groups["simulated"].first(),
+        }
+    ).reset_index()
 
 
 def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:
@@ -198,10 +222,10 @@ def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame
     ).reset_index()
 
 
-def costs(found: Sequence[Cost]) -> pd.DataFrame:
-    """One row per data set: operations, speed, memory, and how much of the machine's peak a training step reaches."""
+def costs(measured: Sequence[Cost]) -> pd.DataFrame:
+    """One row per data set and method: operations, speed, memory, and the share of the peak that training reaches."""
     rows = []
-    for cost in found:
+    for cost in measured:
         people = f"{cost.people} {'person' if cost.people == 1 else 'people'}"
         row = {
             **cost.model_dump(),
@@ -219,9 +243,10 @@ def published_column(group: Group) -> str:
 
 
 def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
-    """A real protocol's accuracy, and the published ones below, best first. `difference_points`: DANet minus the other.
+    """A method's accuracy on a real protocol, and the published ones below, best first.
 
-    No rows when nobody's figure is known, or when the recordings are simulated.
+    `difference_points` is the method minus the other. No rows when nobody's figure is known, or when the recordings are
+    simulated.
     """
     columns = ["method", "year", "models_fused", "top1_percent", "top1_deviation_percent", "difference_points"]
     columns += ["parameters_millions", "gflops", "read_in"]
@@ -230,9 +255,9 @@ def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
     names = {"streams": "models_fused", "params_m": "parameters_millions", published_column(group): "top1_percent"}
     others = published.rename(columns=names).dropna(subset="top1_percent")
     ours = _over_seeds(runs([group]))
-    encoders = group.runs[0].about.settings.get("model", {}).get("encoders")
+    members = group.runs[0].record.fused_members
     row = {
-        "method": "DANet (this page)" + (f", {len(encoders)} encoders" if encoders else ""),
+        "method": f"{group.method} (this page)" + (f", {members} encoders" if members > 1 else ""),
         "models_fused": 1,
         "top1_percent": ours["top1_mean_percent"],
         "top1_deviation_percent": ours["top1_deviation_percent"],

@@ -1,4 +1,4 @@
-"""The state of a run after an epoch, to a file and back, so that an interrupted run goes on as if nothing was."""
+"""Writes and reads the state of a run after each epoch, so that an interrupted run goes on as if nothing was."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from danet.models.danet.network import DANet
+from danet.models.base import SkeletonModel
 from danet.models.weights import read_tensors, save_weights
 
 FILE = "state.safetensors"
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 class State:
     """All that changes from epoch to epoch. `history` has a row an epoch; those of a refit have no validation."""
 
-    model: DANet
-    mean: DANet  # the running mean of the weights, which is what is evaluated and kept
+    model: SkeletonModel
+    ema_model: SkeletonModel  # the running mean of the weights, which is what is evaluated and kept
     optimizers: tuple[torch.optim.Optimizer, ...]
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
@@ -43,23 +43,23 @@ class State:
         """Adds an epoch to the history, and remembers the weights if it is the one to choose so far."""
         self.history.append({"epoch": len(self.history) + 1, **row})
         if self.chosen_epoch(samples) is self.history[-1]:
-            self.best = {key: value.detach().cpu().clone() for key, value in self.mean.state_dict().items()}
+            self.best = {key: value.detach().cpu().clone() for key, value in self.ema_model.state_dict().items()}
 
     def start_over(self, fresh: "State") -> None:
         """Takes an untrained network in place of the trained one; the history stays."""
-        self.model, self.mean, self.optimizers = fresh.model, fresh.mean, fresh.optimizers
+        self.model, self.ema_model, self.optimizers = fresh.model, fresh.ema_model, fresh.optimizers
 
 
 def keep(state: State, folder: Path, identity: dict) -> None:
     """Writes the whole state. `identity` says which run it belongs to: its `train` settings, whether to keep epochs."""
     if identity["train"]["keep_epochs"]:
-        save_weights(_epoch(folder, len(state.history)), state.mean.state_dict(), {})
+        save_weights(_epoch(folder, len(state.history)), state.ema_model.state_dict(), {})
     tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
-    tensors |= {f"mean.{key}": value for key, value in state.mean.state_dict().items()}
+    tensors |= {f"ema_model.{key}": value for key, value in state.ema_model.state_dict().items()}
     tensors |= {f"best.{key}": value for key, value in state.best.items()}
-    for place, optimizer in enumerate(state.optimizers):
+    for number, optimizer in enumerate(state.optimizers):
         for index, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer{place}.{index}.{key}": value for key, value in moments.items()}
+            tensors |= {f"optimizer{number}.{index}.{key}": value for key, value in moments.items()}
     save_weights(folder / FILE, tensors, identity | {"history": state.history})
 
 
@@ -67,9 +67,9 @@ def resume(state: State, folder: Path, identity: dict) -> None:
     """Takes up what `keep` wrote, if it belongs to the very same run; else the run starts anew."""
     if not (folder / FILE).exists():
         return
-    tensors, about = read_tensors(folder / FILE)
-    history = about.pop("history")
-    if about != json.loads(json.dumps(identity)):
+    tensors, written = read_tensors(folder / FILE)
+    history = written.pop("history")
+    if written != json.loads(json.dumps(identity)):
         log.info("%s belongs to other settings, data or code: starting anew", folder)
         return
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
@@ -77,10 +77,10 @@ def resume(state: State, folder: Path, identity: dict) -> None:
         group, _, rest = key.partition(".")
         groups[group][rest] = value
     state.model.load_state_dict(groups["model"])
-    state.mean.load_state_dict(groups["mean"])
-    for place, optimizer in enumerate(state.optimizers):
+    state.ema_model.load_state_dict(groups["ema_model"])
+    for number, optimizer in enumerate(state.optimizers):
         moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for key, value in groups[f"optimizer{place}"].items():
+        for key, value in groups[f"optimizer{number}"].items():
             index, _, name = key.partition(".")
             moments[int(index)][name] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

@@ -1,4 +1,4 @@
-"""A function of arrays, called again and again: a GPU records its kernels once, and then starts all of them together.
+"""Records the kernels of a step on a GPU once, and then starts all of them together (CUDA graphs).
 
 A step of a small network is thousands of kernels, each of which takes longer to start than to compute.
 """
@@ -14,7 +14,7 @@ from danet.device import pinned, to_device
 from danet.errors import UserError
 
 Shapes = tuple[tuple[int, ...], ...]
-NOT_RECORDED = "wanted a step that a GPU can record, as none is that reads a result on the processor, found"
+NOT_RECORDED = "expected a step that a GPU can record, as none is that reads a result on the processor, got"
 
 
 @dataclass
@@ -54,17 +54,17 @@ class Replay:
         for tensor, array in zip(recording.inputs, arrays, strict=True):
             tensor.copy_(pinned(array), non_blocking=True)
         recording.output = recording.output or self._record(recording.inputs)
-        graph, found = recording.output
+        graph, output = recording.output
         graph.replay()
-        return found
+        return output
 
     def _record(self, inputs: list[Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool):
-                found = self.function(*inputs)
+                output = self.function(*inputs)
         except RuntimeError as error:
             cause = error.__context__ or error  # the first, which has ended the recording
             told = str(cause).partition("\n")[0]
-            raise UserError(f"{NOT_RECORDED}: {told}; train.replay: false does without") from error
-        return graph, found
+            raise UserError(f"{NOT_RECORDED}: {told}; train.cuda_graphs: false does without") from error
+        return graph, output

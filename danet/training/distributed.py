@@ -1,4 +1,4 @@
-"""Several processes that train one network: each takes its share of every step, and what they find is added up.
+"""Trains one network in several processes: each takes its share of every batch, and gradients are added up.
 
 Gradients are added over NCCL between GPUs that each process has for itself, over Gloo between processors and between
 processes that share a GPU.
@@ -19,16 +19,16 @@ from danet.errors import UserError
 GRACE_SECONDS = 5  # for a process to end, once an exchange with it has failed
 
 
-def place() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Which of how many processes this one is: (0, 1) when it works alone."""
     if not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def add_up(tensors: Sequence[Tensor]) -> None:
+def all_reduce_sum(tensors: Sequence[Tensor]) -> None:
     """Each tensor becomes the sum over all processes, in one exchange. Nothing happens when there is one only."""
-    if place()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return
     flat = torch.cat([tensor.detach().float().reshape(-1) for tensor in tensors])
     distributed.all_reduce(flat)
@@ -36,14 +36,14 @@ def add_up(tensors: Sequence[Tensor]) -> None:
         tensor.copy_(summed.view_as(tensor))
 
 
-def as_the_first(tensor: Tensor) -> Tensor:
+def broadcast_from_rank0(tensor: Tensor) -> Tensor:
     """What the first process holds, in every process."""
-    if place()[1] > 1:
+    if rank_and_world_size()[1] > 1:
         distributed.broadcast(tensor, 0)
     return tensor
 
 
-def together(processes: int, function: Callable[..., None], **arguments: Any) -> None:
+def launch(processes: int, function: Callable[..., None], **arguments: Any) -> None:
     """Calls the function in that many processes, of which this is the first; its arguments must be picklable.
 
     Errors: UserError when another process ends badly, which fails the next exchange with it; else those of the function
@@ -81,9 +81,9 @@ def _refuse_lost(helpers: Sequence[BaseProcess], cause: Exception | None = None)
     """Errors: UserError, with its cause, when one of the helpers has ended badly."""
     lost = [f"process {rank} ended with {helper.exitcode}" for rank, helper in enumerate(helpers, 1) if helper.exitcode]
     if lost:
-        wanted = f"wanted {len(helpers) + 1} processes to end well"
+        expected = f"expected {len(helpers) + 1} processes to end well"
         hint = "what a process says of itself stands above; -9: killed, mostly for want of memory"
-        raise UserError(f"{wanted}, found: {', '.join(lost)} ({hint})") from cause
+        raise UserError(f"{expected}, got: {', '.join(lost)} ({hint})") from cause
 
 
 def _join(rank: int, processes: int, meeting: Path, function: Callable[..., None], arguments: dict) -> None:

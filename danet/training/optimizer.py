@@ -1,4 +1,4 @@
-"""How the weights move: Muon for inner matrices, AdamW for all else, at what rate; and their running mean."""
+"""Moves the weights: Muon and AdamW, the learning rate, and the exponential moving average (EMA)."""
 
 import math
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from danet.config.settings import Train
+from danet.config.settings import TrainSettings
+from danet.models.base import SkeletonModel
 
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.775, 2.0315)  # of a, a^3, a^5 for each singular value a: five times, and it is 0.7 to 1.2
 TIMES = 5
-OUTER = ("embed.0.weight", "label.weight")  # the matrices that see the channels or give the labels
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -60,30 +60,24 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_add_(matrices, list(steps.unbind()), alpha=-rate)
 
 
-def make_optimizers(network: nn.Module, settings: Train) -> tuple[torch.optim.Optimizer, ...]:
-    """Weight decay on matrices, not on biases, norms, embeddings and relation terms.
-
-    The first and the last matrices are AdamW's too, as is the custom with Muon. With orthogonal steps for the first,
-    noise in the joints costs more (docs/choices.md).
-    """
-    named = dict(network.named_parameters())
-    weights = [name for name, parameter in named.items() if parameter.ndim == 2 and name.endswith("weight")]
-    inner = [name for name in weights if not name.endswith(OUTER)]
-    groups = [
-        {"params": [named[name] for name in weights if name not in inner], "weight_decay": settings.weight_decay},
-        {"params": [named[name] for name in named if name not in weights], "weight_decay": 0.0},
+def make_optimizers(model: SkeletonModel, settings: TrainSettings) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimizers of a network's groups of parameters: Muon for those of orthogonal steps, AdamW for the others."""
+    groups = model.parameter_groups()
+    rate, decay = settings.learning_rate, settings.weight_decay
+    matrices = [matrix for group in groups if group.orthogonal for matrix in group.parameters]
+    others = [
+        {"params": group.parameters, "weight_decay": decay if group.decays else 0.0}
+        for group in groups
+        if group.parameters and not group.orthogonal
     ]
-    rate = settings.learning_rate
-    return (
-        Muon([named[name] for name in inner], lr=rate, weight_decay=settings.weight_decay),
-        torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True),
-    )
+    muon = [Muon(matrices, lr=rate, weight_decay=decay)] if matrices else []
+    return (*muon, torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), fused=True))
 
 
-def learning_rate(settings: Train, done: float, epochs: int) -> float:
+def learning_rate(settings: TrainSettings, done: float, epochs: int) -> float:
     """After `done` of `epochs`: a straight rise over the warm-up, then as the schedule says.
 
-    A constant rate keeps the weights moving through a region of low loss, and their running mean lies inside it, where
+    A constant rate keeps the weights moving through a region of low loss, and their EMA lies inside it, where
     a network holds better on data of another kind (Cha et al., SWAD, NeurIPS 2021).
     """
     warmup = min(settings.warmup_epochs, epochs / 2)
@@ -95,6 +89,6 @@ def learning_rate(settings: Train, done: float, epochs: int) -> float:
 
 
 @torch.no_grad()
-def follow(mean: nn.Module, model: nn.Module, decay: float) -> None:
-    """Moves the running mean towards the model."""
-    torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - decay)
+def update_ema(ema_model: nn.Module, model: nn.Module, decay: float) -> None:
+    """Moves the running mean of the weights towards the weights."""
+    torch._foreach_lerp_(list(ema_model.parameters()), list(model.parameters()), 1 - decay)

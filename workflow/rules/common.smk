@@ -2,19 +2,19 @@
 
 import sys
 
-from danet.config.settings import COMPLETE, OF_PARSING, check_config
+from danet.config.settings import OF_PARSING, check_config
+from danet.datasets.custom import CUSTOM
 from danet.datasets.registry import FOLDED, FOLDS, NAMES, find_dataset
-from danet.datasets.custom import CUSTOM, use_folder
 from danet.errors import UserError
+from danet.models.registry import module_of
 from danet.pipeline.fingerprint import fingerprint
-from danet.pipeline.runs import planned, protocols_of
+from danet.pipeline.runs import own_data, protocols_of, requested_runs, run_folders
 from danet.preparation.manifest import listing_hash, raw_folders
 
 try:
     SETTINGS = check_config(config)
-    use_folder(f"{SETTINGS.data}/{CUSTOM}")
-    RUNS = planned(SETTINGS)
-    ABLATED = protocols_of(SETTINGS.ablate, SETTINGS.data)
+    RUNS = requested_runs(SETTINGS)
+    ABLATED = protocols_of(SETTINGS.ablate, SETTINGS)
 except UserError as error:
     print(f"danet: {error}", file=sys.stderr)
     sys.exit(2)
@@ -33,9 +33,24 @@ wildcard_constraints:
     dataset="|".join(NAMES),
     protocol="|".join(FOLDS),
     folded="|".join(FOLDED),
-    method="|".join(["danet", COMPLETE, *SETTINGS.ablation.variants]),
-    fused="|".join(SETTINGS.ablation.fused) or "(?!)",
+    method="|".join(SETTINGS.trained),
+    ensemble="|".join(SETTINGS.ensembles) or "(?!)",
     seed=r"\d+",
+
+
+def data_set(name):
+    """A data set by its name, own data among them."""
+    return find_dataset(name, own_data(SETTINGS))
+
+
+def own_folder(wildcards):
+    """The folder of own data, where the data set is that; the others are found by their name."""
+    return str(own_data(SETTINGS)) if wildcards.dataset == CUSTOM else None
+
+
+def run_of(wildcards):
+    """The settings of a run."""
+    return SETTINGS.run(wildcards.dataset, wildcards.method)
 
 
 def code(stage):
@@ -43,13 +58,14 @@ def code(stage):
     return fingerprint(f"{workflow.basedir}/workflow/scripts/{stage}.py")
 
 
-def run_folders(dataset, protocol):
-    """The folders of a protocol's runs, a folder for each fold and seed."""
-    return [
-        f"results/{dataset}/{fold}/danet/seed{seed}"
-        for fold in find_dataset(dataset).folds(protocol)
-        for seed in SETTINGS.run(dataset).seeds
-    ]
+def code_with_network(stage):
+    """The same, with the modules of the network that a method trains."""
+
+    def hashes(wildcards):
+        network = module_of(run_of(wildcards).model.name)
+        return fingerprint(f"{workflow.basedir}/workflow/scripts/{stage}.py", network)
+
+    return hashes
 
 
 def raw_input(wildcards):
@@ -61,7 +77,7 @@ def raw_listing(wildcards):
     """What the manifest is made of. The demo's recordings are the output of a rule, and followed as such."""
     if wildcards.dataset == "demo":
         return {"folders": ["results/demo/raw"]}
-    dataset = find_dataset(wildcards.dataset)
+    dataset = data_set(wildcards.dataset)
     folders = raw_folders(dataset, SETTINGS.data)
     return {
         "folders": [str(folder) for folder in folders],
@@ -70,17 +86,20 @@ def raw_listing(wildcards):
 
 
 def run_settings(wildcards):
-    """What shapes the weights of a run of a data set, seeds apart."""
-    settings = SETTINGS.run(wildcards.dataset, wildcards.method)
-    return settings.model_dump(mode="json", include={"split", "clips", "model", "train"})
+    """What shapes the weights of a run, seeds apart."""
+    return run_of(wildcards).model_dump(mode="json", include={"split", "clips", "model", "train"})
 
 
 def costly_settings(wildcards):
     """What changes what a network costs: of the settings, and of a data set."""
-    part = {"clips": {"frames", "streams"}, "model": True, "train": {"partners", "accumulate", "bfloat16", "compile"}}
-    dataset = find_dataset(wildcards.dataset)
+    part = {
+        "clips": {"frames", "streams"},
+        "model": True,
+        "train": {"paired_views", "grad_accum_steps", "bfloat16", "cuda_graphs"},
+    }
+    dataset = data_set(wildcards.dataset)
     return {
-        "settings": SETTINGS.run(wildcards.dataset).model_dump(mode="json", include=part),
+        "settings": run_of(wildcards).model_dump(mode="json", include=part),
         "layout": dataset.layout.described,
         "actions": len(dataset.actions),
         "two_people": bool(dataset.two_person),
@@ -89,30 +108,20 @@ def costly_settings(wildcards):
 
 def processes(wildcards):
     """The GPUs that a training asks for."""
-    return SETTINGS.run(wildcards.dataset, wildcards.method).train.processes
+    return run_of(wildcards).train.processes
 
 
-def fused_runs(wildcards):
-    """The folder of each variant whose scores are averaged."""
+def ensemble_runs(wildcards):
+    """The folder of each method whose scores are averaged."""
     return {
-        variant: f"results/{wildcards.dataset}/{wildcards.protocol}/{variant}/seed{wildcards.seed}"
-        for variant in SETTINGS.ablation.fused[wildcards.fused]
+        method: f"results/{wildcards.dataset}/{wildcards.protocol}/{method}/seed{wildcards.seed}"
+        for method in SETTINGS.ensembles[wildcards.ensemble]
     }
-
-
-def ablation_folders(dataset, protocol):
-    """The folders of an ablation's runs, fused ones among them."""
-    return [
-        f"results/{dataset}/{fold}/{method}/seed{seed}"
-        for fold in find_dataset(dataset).folds(protocol)
-        for method in (COMPLETE, *SETTINGS.ablation.variants, *SETTINGS.ablation.fused)
-        for seed in SETTINGS.ablation.seeds
-    ]
 
 
 def fold_metrics(wildcards):
     """The metrics of each fold of a protocol."""
     return {
-        fold: f"results/{wildcards.dataset}/{fold}/danet/seed{wildcards.seed}/metrics.json"
-        for fold in find_dataset(wildcards.dataset).folds(wildcards.folded)
+        fold: f"results/{wildcards.dataset}/{fold}/{wildcards.method}/seed{wildcards.seed}/metrics.json"
+        for fold in data_set(wildcards.dataset).folds(wildcards.folded)
     }

@@ -1,19 +1,20 @@
-# A data set's settings in, what its network costs on this machine out: operations, speed and memory. As many threads as a
-# training has, so that on a machine of no more cores nothing else runs beside it.
+# A method's settings for a data set in, what its network costs on this machine out: operations, speed and memory. As many
+# threads as a training has, so that on a machine of no more cores nothing else runs beside it.
 
 
 rule cost:
     output:
-        "results/{dataset}/cost.json",
+        "results/{dataset}/{method}/cost.json",
     log:
-        "logs/{dataset}/cost.log",
+        "logs/{dataset}/cost_{method}.log",
     benchmark:
-        "logs/{dataset}/cost.tsv"
+        "logs/{dataset}/cost_{method}.tsv"
     threads: 8
     resources:
         gpu=1,
     params:
         costly=costly_settings,
-        code=code("cost"),
+        own=own_folder,
+        code=code_with_network("cost"),
     script:
         "../scripts/cost.py"

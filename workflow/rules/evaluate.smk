@@ -1,5 +1,5 @@
 # The weights of a run in, its scores on the test part and its accuracy out. Then runs in, one accuracy
-# out: the folds of a protocol, or networks whose scores are averaged.
+# out: the folds of a protocol, or an ensemble of methods whose scores are averaged.
 
 
 rule evaluate:
@@ -20,47 +20,49 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        stress=lambda wildcards: SETTINGS.run(wildcards.dataset, wildcards.method).evaluate.stress,
-        code=code("evaluate"),
+        corruptions=lambda wildcards: run_of(wildcards).evaluate.corruptions,
+        own=own_folder,
+        code=code_with_network("evaluate"),
     script:
         "../scripts/evaluate.py"
 
 
-rule combine:
+rule average_folds:
     input:
         lambda wildcards: list(fold_metrics(wildcards).values()),
     output:
-        scores="results/{dataset}/{folded}/danet/seed{seed}/scores.parquet",
-        metrics="results/{dataset}/{folded}/danet/seed{seed}/metrics.json",
+        scores="results/{dataset}/{folded}/{method}/seed{seed}/scores.parquet",
+        metrics="results/{dataset}/{folded}/{method}/seed{seed}/metrics.json",
     log:
-        "logs/{dataset}/{folded}/combine_seed{seed}.log",
+        "logs/{dataset}/{folded}/average_folds_{method}_seed{seed}.log",
     benchmark:
-        "logs/{dataset}/{folded}/combine_seed{seed}.tsv"
+        "logs/{dataset}/{folded}/average_folds_{method}_seed{seed}.tsv"
     localrule: True
     params:
         folds=lambda wildcards: fold_metrics(wildcards),
-        code=code("combine"),
+        own=own_folder,
+        code=code("average_folds"),
     script:
-        "../scripts/combine.py"
+        "../scripts/average_folds.py"
 
 
-rule fuse:
+rule ensemble:
     input:
         lambda wildcards: [
             f"{folder}/{file}"
-            for folder in fused_runs(wildcards).values()
+            for folder in ensemble_runs(wildcards).values()
             for file in ("metrics.json", "scores.parquet")
         ],
     output:
-        scores="results/{dataset}/{protocol}/{fused}/seed{seed}/scores.parquet",
-        metrics="results/{dataset}/{protocol}/{fused}/seed{seed}/metrics.json",
+        scores="results/{dataset}/{protocol}/{ensemble}/seed{seed}/scores.parquet",
+        metrics="results/{dataset}/{protocol}/{ensemble}/seed{seed}/metrics.json",
     log:
-        "logs/{dataset}/{protocol}/fuse_{fused}_seed{seed}.log",
+        "logs/{dataset}/{protocol}/ensemble_{ensemble}_seed{seed}.log",
     benchmark:
-        "logs/{dataset}/{protocol}/fuse_{fused}_seed{seed}.tsv"
+        "logs/{dataset}/{protocol}/ensemble_{ensemble}_seed{seed}.tsv"
     localrule: True
     params:
-        runs=lambda wildcards: fused_runs(wildcards),
-        code=code("fuse"),
+        runs=lambda wildcards: ensemble_runs(wildcards),
+        code=code("ensemble"),
     script:
-        "../scripts/fuse.py"
+        "../scripts/ensemble.py"

@@ -13,6 +13,7 @@ rule manifest:
     localrule: True
     params:
         listing=raw_listing,
+        own=own_folder,
         code=code("manifest"),
     script:
         "../scripts/manifest.py"

@@ -14,6 +14,7 @@ rule parse:
     threads: 8
     params:
         settings=SETTINGS.prepare.model_dump(include=OF_PARSING),
+        own=own_folder,
         code=code("parse"),
     script:
         "../scripts/parse.py"

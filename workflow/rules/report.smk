@@ -1,23 +1,24 @@
 # All runs in, one page with its tables and figures out.
 
-REPORTED = [folder for dataset, protocol in RUNS for folder in run_folders(dataset, protocol)]
-COMBINED = [
-    f"results/{dataset}/{protocol}/danet/seed{seed}"
-    for dataset, protocol in RUNS
-    if protocol in FOLDED
-    for seed in SETTINGS.run(dataset).seeds
-]
-ABLATIONS = [folder for dataset, protocol in ABLATED for folder in ablation_folders(dataset, protocol)]
-PREPARED = [f"results/{dataset}" for dataset in dict.fromkeys(dataset for dataset, _ in RUNS)]
+METHODS = list(SETTINGS.methods)
+VARIANTS = list(SETTINGS.ablation.methods)
+FOLDED_RUNS = [(dataset, protocol) for dataset, protocol in RUNS if protocol in FOLDED]
+REPORTED = run_folders(RUNS, METHODS, SETTINGS)
+AVERAGED = run_folders(FOLDED_RUNS, METHODS, SETTINGS, by_fold=False)
+ENSEMBLES = run_folders(RUNS, SETTINGS.ensembles_of(METHODS), SETTINGS)
+ABLATIONS = run_folders(ABLATED, [*VARIANTS, *SETTINGS.ensembles_of(VARIANTS)], SETTINGS)
+REPORTED_SETS = list(dict.fromkeys(dataset for dataset, _ in RUNS))
+PREPARED = [f"results/{dataset}" for dataset in REPORTED_SETS]
 
 
 rule report:
     input:
         runs=[f"{folder}/{file}" for folder in REPORTED for file in RUN_FILES],
-        combined=[f"{folder}/metrics.json" for folder in COMBINED],
+        averaged=[f"{folder}/metrics.json" for folder in AVERAGED],
+        ensembles=[f"{folder}/metrics.json" for folder in ENSEMBLES],
         ablations=[f"{folder}/metrics.json" for folder in ABLATIONS],
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
-        costs=[f"{folder}/cost.json" for folder in PREPARED],
+        costs=[f"{folder}/{method}/cost.json" for folder in PREPARED for method in METHODS],
         published="config/published.csv",
     output:
         page=report("results/report/index.html", category="Page"),
@@ -29,9 +30,11 @@ rule report:
         "logs/report.tsv"
     params:
         runs=REPORTED,
-        combined=COMBINED,
+        averaged=AVERAGED,
+        ensembles=ENSEMBLES,
         ablations=ABLATIONS,
         prepared=PREPARED,
+        own=str(own_data(SETTINGS)) if CUSTOM in REPORTED_SETS else None,
         code=code("report"),
     script:
         "../scripts/report.py"

@@ -13,6 +13,7 @@ rule split:
     localrule: True
     params:
         settings=lambda wildcards: SETTINGS.run(wildcards.dataset).split.model_dump(),
+        own=own_folder,
         code=code("split"),
     script:
         "../scripts/split.py"

@@ -19,6 +19,7 @@ rule train:
         gpu=processes,
     params:
         settings=run_settings,
-        code=code("train"),
+        own=own_folder,
+        code=code_with_network("train"),
     script:
         "../scripts/train.py"

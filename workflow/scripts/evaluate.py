@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from danet.datasets.registry import find_dataset
 from danet.evaluation.evaluate import evaluate
 from danet.pipeline.stage_log import stage
 
@@ -9,9 +10,10 @@ with stage(snakemake.log[0]):
         run=Path(snakemake.input.run),
         centred=Path(snakemake.input.centred),
         split=Path(snakemake.input.split),
+        dataset=find_dataset(snakemake.wildcards.dataset, snakemake.params.own),
         scores=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
         epochs=Path(snakemake.input.epochs),
-        stress=snakemake.params.stress,
+        corruptions=snakemake.params.corruptions,
         threads=snakemake.threads,
     )

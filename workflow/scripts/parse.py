@@ -11,7 +11,7 @@ if __name__ == "__main__":  # the processes that read files import this script
     with stage(snakemake.log[0]):
         parse(
             pd.read_parquet(snakemake.input.manifest),
-            find_dataset(snakemake.wildcards.dataset),
+            find_dataset(snakemake.wildcards.dataset, snakemake.params.own),
             Path(snakemake.output.bodies),
             Path(snakemake.output.set_aside),
             settings=Prepare(**snakemake.params.settings),

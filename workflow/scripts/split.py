@@ -9,7 +9,7 @@ from danet.pipeline.stage_log import stage
 from danet.preparation.split import counts, split
 
 with stage(snakemake.log[0]):
-    dataset = find_dataset(snakemake.wildcards.dataset)
+    dataset = find_dataset(snakemake.wildcards.dataset, snakemake.params.own)
     names = pd.read_parquet(snakemake.input.manifest, filters=[("aside", "==", "")])["name"]
     table = split(dataset, snakemake.wildcards.protocol, names, Split(**snakemake.params.settings))
     logging.info("%s", counts(table))

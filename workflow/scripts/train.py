@@ -15,6 +15,7 @@ if __name__ == "__main__":  # processes that train together import this script
             protocol=snakemake.wildcards.protocol,
             seed=seed,
             method=snakemake.wildcards.method,
+            own_data=snakemake.params.own,
             code=snakemake.params.code,
             threads=snakemake.threads,
             folder=Path(snakemake.output.run).parent,

@@ -134,11 +134,11 @@ def predict_command(
     from danet.inference.predictor import Predictor
 
     if as_json and as_csv:
-        raise UserError("wanted one of --json and --csv, found both")
+        raise UserError("expected one of --json and --csv, got both")
     predictor = Predictor(weights)
     if unknown:
         if unknown_below:
-            raise UserError("wanted one of --unknown and --unknown-below, found both")
+            raise UserError("expected one of --unknown and --unknown-below, got both")
         unknown_below = predictor.unknown_below
     labels = Labels(predictor, files, views, top, unknown_below)
     if as_json:
@@ -283,7 +283,7 @@ def _read_names(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: wanted a text file of sample names, found: {error}") from None
+        raise UserError(f"{path}: expected a text file of sample names, got: {error}") from None
 
 
 def exit_code(command: Callable[[], object]) -> int:

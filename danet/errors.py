@@ -1,4 +1,4 @@
-"""The errors a user can cause: one line each, naming file, place, wanted and found."""
+"""The errors a user can cause: one line each, naming file, place, what was expected and what was got."""
 
 from dataclasses import asdict, dataclass
 
@@ -15,18 +15,18 @@ class BadRecording(UserError):
     """
 
     file: str
-    wanted: str
-    found: str
+    expected: str
+    got: str
     line: int = 0
     frame: int = 0
     body: int = 0
 
     def __post_init__(self) -> None:
-        self.found = _printable(self.found)
+        self.got = _printable(self.got)
 
     def __str__(self) -> str:
         places = [f"{key} {getattr(self, key)}" for key in ("line", "frame", "body") if getattr(self, key)]
-        return f"{', '.join([_printable(self.file), *places])}: wanted {self.wanted}, found {self.found}"
+        return f"{', '.join([_printable(self.file), *places])}: expected {self.expected}, got {self.got}"
 
     def __reduce__(self):  # so that it crosses from a worker process to its parent
         return _rebuild, (asdict(self),)

@@ -80,8 +80,8 @@ def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
         rows = {"name": [f"sample{i}" for i in range(8)], "action": LABELS, "view": VIEWS, "subject": 7, "setup": 0}
         pd.DataFrame(rows).to_parquet(folder / "manifest.parquet")
     rows = {"name": "bad", "file": "data/bad.skeleton", "reason": "unreadable", "line": 12, "frame": 3, "body": 0}
-    columns = [*rows, "wanted", "found"]
-    table = pd.DataFrame([rows | {"wanted": "a number", "found": f"{EVIL} {i}"} for i in range(aside)], columns=columns)
+    columns = [*rows, "expected", "got"]
+    table = pd.DataFrame([rows | {"expected": "a number", "got": f"{EVIL} {i}"} for i in range(aside)], columns=columns)
     table.to_parquet(folder / "set_aside.parquet")
     audit = {"name": ["a", "b", "c", "d"], "action": [one, one, two, two], "frames": [10, 30, 20, 20]}
     audit |= {"lost_frames": [1, 0, 2, 3], "ids": [1, 3, 2, 2], "kept": [1, 2, 2, 1], "actors": [1, 2, 2, 1]}

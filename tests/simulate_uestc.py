@@ -133,9 +133,9 @@ def simulate_uestc(
     Errors: UserError for actions or people whose names would not be UESTC's.
     """
     if not 1 <= actions <= 40:
-        raise UserError(f"uestc: wanted 1 to 40 actions, found {actions}")
+        raise UserError(f"uestc: expected 1 to 40 actions, got {actions}")
     if not all(1 <= person <= 118 for person in people):
-        raise UserError(f"uestc: wanted people from 1 to 118, found {', '.join(map(str, people))}")
+        raise UserError(f"uestc: expected people from 1 to 118, got {', '.join(map(str, people))}")
     todo = [UestcPerformance(*numbers) for numbers in product(range(actions), DIRECTIONS, people)]
     for performance in tqdm(todo, desc="simulate", disable=None):
         copied = COPIED.get(performance.direction) if performance.action >= copies_from else None

@@ -95,10 +95,10 @@ def test_a_folder_with_all_kinds_of_trouble(tmp_path, content):
     }
     cut, empty = report["damaged"]
     assert (cut["line"], cut["frame"], cut["body"]) == (57, 2, 1)
-    assert cut["wanted"] == "a joint: 12 fields"
-    assert empty["found"] == "2 frames, all without one"
-    assert [row["found"].split(" as ")[0] for row in report["copies"]] == ["those of S001C001P001R001A001"] * 2
-    assert ["the same joints" in row["found"] for row in report["twice"]] == [True, False]
+    assert cut["expected"] == "a joint: 12 fields"
+    assert empty["got"] == "2 frames, all without one"
+    assert [row["got"].split(" as ")[0] for row in report["copies"]] == ["those of S001C001P001R001A001"] * 2
+    assert ["the same joints" in row["got"] for row in report["twice"]] == [True, False]
     assert not report["sound"]
 
 
@@ -114,7 +114,7 @@ def test_the_command_prints_a_table_or_json(tmp_path, content, command):
     assert code == 1
     assert re.search(r"^  unexpected +26$", printed, re.MULTILINE)
     assert re.search(r"^  expected +unknown$", printed, re.MULTILINE)
-    assert "A003.skeleton, line 4, frame 1, body 1: wanted the number of joints, 25" in printed
+    assert "A003.skeleton, line 4, frame 1, body 1: expected the number of joints, 25" in printed
     assert "bad19.skeleton: no sample" in printed
     assert "bad20" not in printed
     assert "and 6 more; --json names all" in printed
@@ -127,7 +127,7 @@ def test_what_the_user_got_wrong(tmp_path, command):
     for words in (("demo", tmp_path / "nowhere"), ("ntu61", tmp_path)):
         code, printed, error = command("check", *words)
         assert (code, printed, error.count("\n")) == (2, "", 1)
-        assert "wanted" in error
+        assert "expected" in error
 
 
 def test_a_folder_without_any_sample_is_not_sound(tmp_path):

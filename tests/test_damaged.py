@@ -86,7 +86,7 @@ def coordinate(text):
 FRAMES, BODIES, HEADER, JOINTS = "number of frames", "number of bodies", "an integer id", "number of joints, 25"
 NUMBERS, FIELDS = "finite decimal numbers", "12 fields"
 WHOLE = recording(9)
-DAMAGED = {  # content, then line, frame, body, part of what was wanted, part of what was found
+DAMAGED = {  # content, then line, frame, body, part of what was expected, part of what was got
     "empty": (b"", 1, 0, 0, FRAMES, "end of the file"),
     "blank": (b"\r\n \t\n\n", 4, 0, 0, FRAMES, "end of the file"),
     "nul_filled": (b"\0" * 4096, 1, 0, 0, "text", "NUL"),
@@ -119,7 +119,7 @@ DAMAGED = {  # content, then line, frame, body, part of what was wanted, part of
 
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_file_is_set_aside_and_fatal_when_strict(raw, prepare, undisturbed, tmp_path, damage):
-    content, line, frame, body, wanted, found = DAMAGED[damage]
+    content, line, frame, body, expected, got = DAMAGED[damage]
     fill(raw, {BAD: content})
     code, error = prepare(raw)
     assert code == 0
@@ -127,15 +127,15 @@ def test_a_damaged_file_is_set_aside_and_fatal_when_strict(raw, prepare, undistu
     assert (row["name"], row["file"], row["reason"]) == (BAD, str(raw / f"{BAD}.skeleton"), UNREADABLE)
     assert (row["frame"], row["body"]) == (frame, body)
     assert row["line"] > 0 if line is None else row["line"] == line
-    assert wanted in row["wanted"]
-    assert found in row["found"]
+    assert expected in row["expected"]
+    assert got in row["got"]
 
     for path in (tmp_path / "out").iterdir():
         path.unlink()
     code, error = prepare(raw, "--strict")
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith(f"danet: {raw / BAD}.skeleton")
-    assert f"found {row['found']}" in error
+    assert f"got {row['got']}" in error
     assert os.listdir(tmp_path / "out") == []
 
 
@@ -163,11 +163,11 @@ def test_truncated_at_every_line(raw, prepare, undisturbed, tmp_path):
     for row in aside[aside["name"].isin(cut)].to_dict("records"):
         number = int(row["name"][9:12])
         assert (row["line"], row["frame"]) == (number, (number - 1) // 28 + 1)
-        assert kind_of_line(number) in row["wanted"]
+        assert kind_of_line(number) in row["expected"]
     for row in aside[aside["name"].isin(inside)].to_dict("records"):
         number = int(row["name"][9:12])
         assert row["line"] in (number, number + 1)
-        assert (FIELDS if kind_of_line(number) == NUMBERS else kind_of_line(number)) in row["wanted"]
+        assert (FIELDS if kind_of_line(number) == NUMBERS else kind_of_line(number)) in row["expected"]
 
 
 HARMLESS = {
@@ -254,7 +254,7 @@ def link_to_itself(path):
     path.symlink_to(path)
 
 
-OBSTACLES = {  # how it comes to be, and part of what is found
+OBSTACLES = {  # how it comes to be, and part of what is got
     "link_to_nothing": (lambda path: path.symlink_to("nowhere"), "No such file"),
     "link_to_itself": (link_to_itself, "Too many levels of symbolic links"),
     "folder": (Path.mkdir, "a folder"),
@@ -267,13 +267,13 @@ OBSTACLES = {  # how it comes to be, and part of what is found
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_what_is_no_file_is_set_aside(raw, prepare, undisturbed, tmp_path, obstacle):
-    make, found = OBSTACLES[obstacle]
+    make, got = OBSTACLES[obstacle]
     make(raw / f"{BAD}.skeleton")
     (raw / "loop").symlink_to(raw)
     assert prepare(raw)[0] == 0
     (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
-    assert (row["name"], row["reason"], row["wanted"]) == (BAD, UNREADABLE, "a readable file")
-    assert found in row["found"]
+    assert (row["name"], row["reason"], row["expected"]) == (BAD, UNREADABLE, "a readable file")
+    assert got in row["got"]
 
 
 def test_a_file_that_vanishes_after_the_manifest(raw, prepare, undisturbed, tmp_path, monkeypatch):
@@ -288,7 +288,7 @@ def test_a_file_that_vanishes_after_the_manifest(raw, prepare, undisturbed, tmp_
     monkeypatch.setattr(chain, "make_manifest", vanish)
     assert prepare(raw)[0] == 0
     (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
-    assert (row["name"], row["reason"], row["found"]) == (BAD, UNREADABLE, "No such file or directory")
+    assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "No such file or directory")
 
 
 def test_a_file_that_may_not_be_read(raw, prepare, undisturbed, tmp_path, monkeypatch):
@@ -303,7 +303,7 @@ def test_a_file_that_may_not_be_read(raw, prepare, undisturbed, tmp_path, monkey
     monkeypatch.setattr("builtins.open", refuse)
     assert prepare(raw)[0] == 0
     (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
-    assert (row["name"], row["reason"], row["found"]) == (BAD, UNREADABLE, "Permission denied")
+    assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "Permission denied")
 
 
 @pytest.mark.parametrize("line", [0, 1])

@@ -25,9 +25,9 @@ def colors_in(path, frame=0):
         return {tuple(color) for color in np.asarray(image.convert("RGB")).reshape(-1, 3).tolist()}
 
 
-def near(colors, wanted):
-    wanted = tuple(int(wanted[place : place + 2], 16) for place in (1, 3, 5))
-    return any(max(abs(one - other) for one, other in zip(color, wanted, strict=True)) < 12 for color in colors)
+def near(colors, expected):
+    expected = tuple(int(expected[place : place + 2], 16) for place in (1, 3, 5))
+    return any(max(abs(one - other) for one, other in zip(color, expected, strict=True)) < 12 for color in colors)
 
 
 @pytest.fixture
@@ -90,6 +90,6 @@ def test_the_command_names_the_picture_after_the_recording(file, tmp_path, monke
 
 
 def test_another_ending_is_refused(file, tmp_path):
-    with pytest.raises(UserError, match=r"walk\.jpg: wanted a name that ends in \.png or \.gif, found '\.jpg'"):
+    with pytest.raises(UserError, match=r"walk\.jpg: expected a name that ends in \.png or \.gif, got '\.jpg'"):
         draw(file, tmp_path / "walk.jpg")
     assert not (tmp_path / "walk.jpg").exists()

@@ -34,9 +34,9 @@ def test_ctr_gcn_bit_for_bit(prepared, tmp_path, short):
     with np.load(recordings / f"{which}_golden.npz") as golden, np.load(tmp_path / "x.npz") as made:
         assert list(made) == ["x_train", "y_train", "x_test", "y_test"]
         for part in ("train", "test"):
-            expected, found = golden[f"{short}/x_{part}"], made[f"x_{part}"]
-            assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
-            assert found.tobytes() == expected.tobytes()
+            expected, got = golden[f"{short}/x_{part}"], made[f"x_{part}"]
+            assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+            assert got.tobytes() == expected.tobytes()
             labels = made[f"y_{part}"]
             assert (labels.dtype, labels.shape) == (np.float64, (len(expected), 60))
             np.testing.assert_array_equal(labels.argmax(axis=1), golden[f"{short}/label_{part}"])

@@ -172,7 +172,7 @@ def feed(read, contents, check=None):
             assert seconds < SECONDS, f"{seconds} s for {content!r}"
             if isinstance(outcome, BadRecording):
                 refused += 1
-                assert outcome.wanted, content
+                assert outcome.expected, content
                 assert str(outcome).isprintable(), content
                 continue
             accepted += 1

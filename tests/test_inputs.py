@@ -89,10 +89,10 @@ def test_an_array_is_prepared_and_scored_as_its_recording(place, predictor, tmp_
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.ones((4, 24, 3)), r"wanted the joints of kinect_v2_25 \(25\), found 24 joints"),
-        (np.ones((4, 20, 3)), r"wanted the joints of kinect_v2_25 \(25\), found 20 joints"),
-        (np.full((4, 25, 3), 1e8), "wanted coordinates within"),
-        (np.zeros((4, 25, 3)), "wanted a body in at least one frame"),
+        (np.ones((4, 24, 3)), r"expected the joints of kinect_v2_25 \(25\), got 24 joints"),
+        (np.ones((4, 20, 3)), r"expected the joints of kinect_v2_25 \(25\), got 20 joints"),
+        (np.full((4, 25, 3), 1e8), "expected coordinates within"),
+        (np.zeros((4, 25, 3)), "expected a body in at least one frame"),
     ],
 )
 def test_an_array_that_is_no_recording(predictor, tmp_path, values, message):
@@ -104,7 +104,7 @@ def test_an_array_that_is_no_recording(predictor, tmp_path, values, message):
 
 def test_joints_of_no_layout_need_one(tmp_path):
     np.save(tmp_path / "odd.npy", np.ones((20, 24, 3)))
-    with pytest.raises(UserError, match=r"odd\.npy: wanted 25 or 20 or 17 or 33 joints, found 24"):
+    with pytest.raises(UserError, match=r"odd\.npy: expected 25 or 20 or 17 or 33 joints, got 24"):
         read_sequence(tmp_path / "odd.npy", Prepare())
 
 
@@ -120,7 +120,7 @@ def test_folders_are_searched_for_what_the_network_reads(place, tmp_path):
     said: list[UserError] = []
     assert recordings_in([tmp_path / "bare", single], KINECT_V2, said.append) == [single]
     (error,) = said
-    assert str(error).startswith(f"{tmp_path}/bare: wanted files that end in .mat, .npy, .skeleton, .txt, found none")
+    assert str(error).startswith(f"{tmp_path}/bare: expected files that end in .mat, .npy, .skeleton, .txt, got none")
 
 
 def test_a_file_scores_in_a_batch_as_alone(place, predictor):
@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read_loses_no_other(place, predictor, tmp_path):
     assert done.returncode == 2
     bad, absent = done.stderr.splitlines()
     assert bad.startswith(f"danet: {tmp_path}/b.skeleton, line 3")
-    assert "absent.skeleton: wanted" in absent
+    assert "absent.skeleton: expected" in absent
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert [(Path(row["file"]).name, row["rank"]) for row in rows] == [
         ("a.skeleton", "1"), ("a.skeleton", "2"), ("c.skeleton", "1"), ("c.skeleton", "2"),
@@ -162,7 +162,7 @@ def test_a_view_that_cannot_be_read_loses_no_other(place, predictor, tmp_path, c
     assert label.predictions == predictor.named(predictor.scores(*good[:2]), 1)
     assert labels.failed == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"danet: {tmp_path}/absent.skeleton: wanted a readable file")
+    assert line.startswith(f"danet: {tmp_path}/absent.skeleton: expected a readable file")
 
 
 def test_a_name_that_is_no_text_is_spelt_out(place, predictor, tmp_path):
@@ -217,7 +217,7 @@ def test_a_stream_without_anybody(predictor):
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "got"),
     [
         ("", "JSONDecodeError"),
         ("7", r"shape \(\)"),
@@ -231,11 +231,11 @@ def test_a_stream_without_anybody(predictor):
         (json.dumps([[1e300, 2, 3]] * 25), "one beyond, or no number"),
     ],
 )
-def test_a_line_that_is_no_frame(predictor, line, found):
+def test_a_line_that_is_no_frame(predictor, line, got):
     given = [b'{"bodies": []}', b'{"bodies": []}', line.encode()]
     labels = labels_of(predictor, given, window=2, every=2)
     assert next(labels)["frame"] == 2
-    with pytest.raises(UserError, match=f"standard input, line 3: wanted .*found ({found})") as caught:
+    with pytest.raises(UserError, match=f"standard input, line 3: expected .*got ({got})") as caught:
         next(labels)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -248,7 +248,7 @@ def test_the_stream_command(place, predictor):
     assert done.returncode == 2
     assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [10, 20]
     (error,) = done.stderr.splitlines()
-    assert error.startswith("danet: standard input, line 21: wanted")
+    assert error.startswith("danet: standard input, line 21: expected")
 
 
 def test_the_lines_of_the_readme_label_a_file(place):

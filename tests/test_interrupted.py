@@ -135,7 +135,7 @@ def check_full_disk(found):
         assert (code, "Traceback" in errors) == (2, False), f"{limit} bytes: {errors}"
         assert set(left) <= {"demo_set_aside.parquet", "demo_audit.parquet"}, "whole tables at most"
         assert last.startswith("danet: "), errors
-        assert "wanted to write it, found: " in last, errors
+        assert "expected to write it, got: " in last, errors
         assert all("set aside" in line for line in errors.splitlines()[:-1]), errors
 
 
@@ -161,7 +161,7 @@ def test_a_target_that_cannot_be_written(raw, tmp_path, capfd, monkeypatch):
             main()
         error = capfd.readouterr().err
         assert (stopped.value.code, error.count("\n")) == (2, 1), error
-        assert error.startswith(f"danet: {out}: wanted to write it")
+        assert error.startswith(f"danet: {out}: expected to write it")
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -56,7 +56,7 @@ def test_no_number_is_refused_with_its_place(joints, text):
     with pytest.raises(BadRecording) as caught:
         read(content)
     assert caught.value.frame == 2
-    assert "decimal numbers" in caught.value.wanted
+    assert "decimal numbers" in caught.value.expected
 
 
 def test_line_ends_blank_lines_and_marks(joints):
@@ -85,7 +85,7 @@ def test_truncated_after_any_line_or_inside_any_line(joints):
 
 
 @pytest.mark.parametrize(
-    ("line", "text", "wanted"),
+    ("line", "text", "expected"),
     [
         (0, b"-3", "number of frames"),
         (0, b"many", "number of frames"),
@@ -101,10 +101,10 @@ def test_truncated_after_any_line_or_inside_any_line(joints):
         (29, b"spare", "end of the file"),
     ],
 )
-def test_damage_is_named(joints, line, text, wanted):
+def test_damage_is_named(joints, line, text, expected):
     lines = kinect_text([[(FIRST, joints)]]).split(b"\n")
     lines[line] = text
-    with pytest.raises(BadRecording, match=wanted) as caught:
+    with pytest.raises(BadRecording, match=expected) as caught:
         read(b"\n".join(lines))
     assert caught.value.line in (line + 1, len(lines))  # a count that is too large is only missed at the end
     assert caught.value.file == "sample.skeleton"

@@ -13,7 +13,7 @@ def sequences(rng, count=5):
 
 
 def test_sequences_come_back(rng, tmp_path, monkeypatch):
-    monkeypatch.setattr("danet.store.FLUSH_ROWS", 4)  # several flushes and several blocks
+    monkeypatch.setattr("danet.io.store.FLUSH_ROWS", 4)  # several flushes and several blocks
     written = sequences(rng)
     assert write_records(tmp_path / "a.h5", "centred", (s.to_record() for s in written), {"layout": "x"}) == 5
     with open_records(tmp_path / "a.h5", "centred") as records:
@@ -58,7 +58,7 @@ def test_nothing_half_written_is_left(rng, tmp_path):
 def test_another_kind_or_no_file_is_refused(rng, tmp_path):
     write_records(tmp_path / "a.h5", "actors", (s.to_record() for s in sequences(rng)), {})
     (tmp_path / "b.h5").write_text("no HDF5")
-    for name, message in (("a.h5", "found kind 'actors'"), ("b.h5", "kind 'centred'"), ("c.h5", "kind 'centred'")):
+    for name, message in (("a.h5", "got kind 'actors'"), ("b.h5", "kind 'centred'"), ("c.h5", "kind 'centred'")):
         with pytest.raises(UserError, match=message), open_records(tmp_path / name, "centred"):
             pass
 

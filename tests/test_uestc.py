@@ -124,7 +124,7 @@ def test_the_reader_finds_what_was_simulated(folder, read):
 def test_a_text_cut_inside_a_line_keeps_its_whole_frames(last):
     frame = "#\n" + "0.5 0.25 2 0\n10 20 1\n30 40 2\n" * 25
     assert read_uestc("a", "a.txt", (2 * frame + "#\n" + last).encode()).frames == 2
-    with pytest.raises(BadRecording, match="wanted x, y and z as decimal numbers"):
+    with pytest.raises(BadRecording, match="expected x, y and z as decimal numbers"):
         read_uestc("a", "a.txt", ("#\n0.1 -\n" + frame).encode())
 
 
@@ -214,7 +214,7 @@ def test_files_follow_from_seed_and_name_alone(folder, tmp_path):
 
 @pytest.mark.parametrize(("actions", "people"), [(0, (1,)), (41, (1,)), (1, (0,)), (1, (1, 119))])
 def test_what_uestc_has_no_name_for(tmp_path, actions, people):
-    with pytest.raises(UserError, match=r"wanted .* found"):
+    with pytest.raises(UserError, match=r"expected .* got"):
         simulate_uestc(tmp_path / "none", people=people, actions=actions, **SET)
     assert not (tmp_path / "none").exists()
 
@@ -317,7 +317,7 @@ def test_copies_are_set_aside(results):
     }
     assert set(table.index) == set(originals)
     for name, original in originals.items():
-        said = f"{table.reason[name]}; {table.found[name]}"
+        said = f"{table.reason[name]}; {table.got[name]}"
         assert said.startswith("a copy")
         assert said.endswith(original)
 

@@ -53,10 +53,13 @@ def own_folder() -> Path:
 
 
 def own_data() -> Dataset:
-    """The data set that the table describes. Errors: UserError that names file, line, column, wanted and found."""
+    """The data set that the table describes.
+
+    Errors: UserError that names file, line, column, what was expected and what was got.
+    """
     folder = own_folder()
     if not (folder / TABLE).is_file():
-        raise UserError(f"{folder / TABLE}: wanted a table of columns {', '.join(REQUIRED)}, found no such file")
+        raise UserError(f"{folder / TABLE}: expected a table of columns {', '.join(REQUIRED)}, got no such file")
     files = (file for file in (folder / TABLE, folder / LAYOUT) if file.exists())
     return _make(folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
@@ -68,7 +71,7 @@ def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset
         content = table.read_bytes()
         layout_content = own_layout.read_bytes() if own_layout.exists() else b""
     except OSError as error:
-        raise UserError(f"{folder}: wanted to read {TABLE} and {LAYOUT}, found: {error.strerror}") from None
+        raise UserError(f"{folder}: expected to read {TABLE} and {LAYOUT}, got: {error.strerror}") from None
     rows = read_table(table, content)
     layout = read_layout(own_layout) if own_layout.exists() else _layout_by_size(table, rows)
     samples = _samples(table, rows)
@@ -88,7 +91,7 @@ def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset
             f"view {views[-1]} tests, the rest train", "view", split_by(lambda s: s.view != views[-1])
         )
     if not protocols:
-        raise UserError(f"{table}: wanted a column '{SPLIT}', or two or more subjects or views, found none of them")
+        raise UserError(f"{table}: expected a column '{SPLIT}', or two or more subjects or views, got none of them")
 
     def files() -> Iterable[tuple[str, str]]:
         for name, row in zip(samples, rows, strict=True):
@@ -123,30 +126,30 @@ def read_table(table: Path, content: bytes) -> list[Row]:
         rows = [_row(table, lines.line_num, header, fields) for fields in lines if fields]
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{table}, line {line}: wanted UTF-8 text, found byte {content[error.start]:#x}") from None
+        raise UserError(f"{table}, line {line}: expected UTF-8 text, got byte {content[error.start]:#x}") from None
     except csv.Error as error:
-        raise UserError(f"{table}, line {lines.line_num}: wanted comma-separated fields, found: {error}") from None
+        raise UserError(f"{table}, line {lines.line_num}: expected comma-separated fields, got: {error}") from None
     for part in ("train", "test") if SPLIT in header else ():
         if all(row.part != part for row in rows):
-            raise UserError(f"{table}, column {SPLIT}: wanted a line for '{part}', found none")
+            raise UserError(f"{table}, column {SPLIT}: expected a line for '{part}', got none")
     if len({row.label for row in rows}) < 2:
-        found = f"{len({row.label for row in rows})} in {len(rows)} lines"
-        raise UserError(f"{table}, column label: wanted two or more labels, found {found}")
+        got = f"{len({row.label for row in rows})} in {len(rows)} lines"
+        raise UserError(f"{table}, column label: expected two or more labels, got {got}")
     return rows
 
 
 def _check_header(table: Path, header: list[str]) -> None:
-    wanted = f"the columns {', '.join(REQUIRED)} and, if there is one, {SPLIT}"
+    expected = f"the columns {', '.join(REQUIRED)} and, if there is one, {SPLIT}"
     if missing := [column for column in REQUIRED if column not in header]:
-        raise UserError(f"{table}, line 1: wanted {wanted}, found none named '{missing[0]}'")
+        raise UserError(f"{table}, line 1: expected {expected}, got none named '{missing[0]}'")
     for column, count in Counter(header).items():
         if column not in (*REQUIRED, SPLIT) or count > 1:
-            raise UserError(f"{table}, line 1: wanted {wanted}, found '{column}'{' twice' if count > 1 else ''}")
+            raise UserError(f"{table}, line 1: expected {expected}, got '{column}'{' twice' if count > 1 else ''}")
 
 
 def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
     if len(fields) != len(header):
-        raise UserError(f"{table}, line {line}: wanted {len(header)} fields, found {len(fields)}")
+        raise UserError(f"{table}, line {line}: expected {len(header)} fields, got {len(fields)}")
     values = {column: field.strip() for column, field in zip(header, fields, strict=True)}
     for column, value in values.items():
         if not value or not value.isprintable():
@@ -200,9 +203,9 @@ def _layout_by_size(table: Path, rows: list[Row]) -> Layout:
             if layout.size == joints:
                 return layout
         known = ", ".join(f"{layout.size} ({layout.name})" for layout in LAYOUTS.values())
-        wanted = f"{known} joints, or {table.with_name(LAYOUT)}"
-        raise _wrong(table, row.line, "path", wanted, f"{joints} joints in {row.path}")
-    raise UserError(f"{table}: wanted a file that can be read, found: {problem}")
+        expected = f"{known} joints, or {table.with_name(LAYOUT)}"
+        raise _wrong(table, row.line, "path", expected, f"{joints} joints in {row.path}")
+    raise UserError(f"{table}: expected a file that can be read, got: {problem}")
 
 
 def _in_order(texts: set[str]) -> list[str]:
@@ -215,5 +218,5 @@ def _counted(texts: Iterable[str]) -> bool:
     return all(re.fullmatch(r"[0-9]{1,18}", text) for text in texts)
 
 
-def _wrong(table: Path, line: int, column: str, wanted: str, found: str) -> UserError:
-    return UserError(f"{table}, line {line}, column {column}: wanted {wanted}, found {found}")
+def _wrong(table: Path, line: int, column: str, expected: str, got: str) -> UserError:
+    return UserError(f"{table}, line {line}, column {column}: expected {expected}, got {got}")

@@ -81,13 +81,13 @@ class Dataset:
         """What a sample's name says. Errors: UserError for a name that is no sample of this data set."""
         sample = self.parse_name(name)
         if sample is None:
-            raise UserError(f"{self.name}: wanted the name of a sample, found '{name}'")
+            raise UserError(f"{self.name}: expected the name of a sample, got '{name}'")
         return sample
 
     def protocol(self, name: str) -> Protocol:
         """The protocol, or the fold of one, of that name. Errors: UserError that lists the names there are."""
         if name not in self.protocols:
-            raise UserError(f"{self.name}: wanted one of the protocols {', '.join(self.protocols)}, found '{name}'")
+            raise UserError(f"{self.name}: expected one of the protocols {', '.join(self.protocols)}, got '{name}'")
         return self.protocols[name]
 
     def describe(self) -> dict[str, Any]:

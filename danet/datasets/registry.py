@@ -20,7 +20,7 @@ def find_dataset(name: str) -> Dataset:
     if name == CUSTOM:
         return own_data()
     if name not in DATASETS:
-        raise UserError(f"wanted one of the data sets {', '.join(NAMES)}, found '{name}'")
+        raise UserError(f"expected one of the data sets {', '.join(NAMES)}, got '{name}'")
     return DATASETS[name]
 
 

@@ -35,7 +35,7 @@ def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare |
     `bodies` and `kept`. Errors: UserError for a file that cannot be read, another ending, weights of other joints.
     """
     if out.suffix not in (".png", ".gif"):
-        raise UserError(f"{out}: wanted a name that ends in .png or .gif, found '{out.suffix}'")
+        raise UserError(f"{out}: expected a name that ends in .png or .gif, got '{out.suffix}'")
     shares = None
     layout: Layout | None = None
     if weights is not None:

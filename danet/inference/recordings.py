@@ -33,13 +33,13 @@ def read_bodies(file: str | Path, layout: Layout | None = None) -> tuple[Bodies,
     """
     file = Path(file)
     if file.suffix not in READERS:
-        raise UserError(f"{file}: wanted a file that ends in {', '.join(READERS)}, found '{file.suffix}'")
+        raise UserError(f"{file}: expected a file that ends in {', '.join(READERS)}, got '{file.suffix}'")
     bodies = read_recording(reader(layout), file.stem, str(file))
     size = bodies.joints.shape[1]
     known = [layout] if layout else [each for each in LAYOUTS.values() if each.size == size]
     if not known:
         sizes = " or ".join(str(each.size) for each in LAYOUTS.values())
-        raise UserError(f"{file}: wanted {sizes} joints, found {size}")
+        raise UserError(f"{file}: expected {sizes} joints, got {size}")
     return bodies, known[0]
 
 
@@ -51,8 +51,8 @@ def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = N
     bodies, layout = read_bodies(file, layout)
     sequence = prepared(bodies, settings, layout)
     if sequence is None:
-        wanted = f"a body in more than {settings.shortest_body} frames"
-        raise UserError(f"{file}: wanted {wanted}, found none of {len(bodies.index.ids)} to be one")
+        expected = f"a body in more than {settings.shortest_body} frames"
+        raise UserError(f"{file}: expected {expected}, got none among {len(bodies.index.ids)}")
     return sequence
 
 
@@ -65,7 +65,7 @@ def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) ->
     suffixes = sorted(readable)
 
     def closed(error: OSError) -> None:
-        complain(UserError(f"{error.filename}: wanted a folder that can be read, found: {error.strerror}"))
+        complain(UserError(f"{error.filename}: expected a folder that can be read, got: {error.strerror}"))
 
     files: list[Path] = []
     for place in places:
@@ -77,6 +77,6 @@ def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) ->
             Path(folder, name) for folder, _, names in walk for name in names if Path(name).suffix in readable
         )
         if not found:
-            complain(UserError(f"{place}: wanted files that end in {', '.join(suffixes)}, found none"))
+            complain(UserError(f"{place}: expected files that end in {', '.join(suffixes)}, got none"))
         files += found
     return files

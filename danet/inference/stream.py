@@ -46,7 +46,7 @@ def label_of(predictor: Predictor, frames: Iterable[np.ndarray]) -> dict[str, st
 
 def read_frame(line: bytes, number: int, size: int) -> np.ndarray:
     """A line as (M, size, 3) float32 in metres. Errors: BadRecording that names the line."""
-    wanted = f'{{"bodies": [...]}} with {size} joints [x, y, z] a body, or {size} joints'
+    expected = f'{{"bodies": [...]}} with {size} joints [x, y, z] a body, or {size} joints'
     try:
         values = json.loads(line)
         alone = not isinstance(values, dict)
@@ -55,13 +55,13 @@ def read_frame(line: bytes, number: int, size: int) -> np.ndarray:
             return np.zeros((0, size, 3), np.float32)
         joints = np.array(values)
     except KeyError:
-        raise BadRecording(SOURCE, wanted, "an object without 'bodies'", line=number) from None
+        raise BadRecording(SOURCE, expected, "an object without 'bodies'", line=number) from None
     except (ValueError, RecursionError) as error:
-        raise BadRecording(SOURCE, wanted, f"{type(error).__name__}: {error}", line=number) from None
+        raise BadRecording(SOURCE, expected, f"{type(error).__name__}: {error}", line=number) from None
     if joints.dtype.kind not in "fiu":
-        raise BadRecording(SOURCE, wanted, "what is no number", line=number)
+        raise BadRecording(SOURCE, expected, "what is no number", line=number)
     if joints.ndim != 3 or joints.shape[1:] != (size, 3):
-        raise BadRecording(SOURCE, wanted, f"shape {joints.shape[1:] if alone else joints.shape}", line=number)
+        raise BadRecording(SOURCE, expected, f"shape {joints.shape[1:] if alone else joints.shape}", line=number)
     if not (np.abs(joints) <= FARTHEST).all():
         raise BadRecording(SOURCE, f"coordinates within {FARTHEST:,.0f} m", "one beyond, or no number", line=number)
     return joints.astype(np.float32)

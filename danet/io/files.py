@@ -25,8 +25,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        found = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        raise UserError(f"{path}: wanted to write it, found: {found}") from error
+        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        raise UserError(f"{path}: expected to write it, got: {reason}") from error
     finally:
         with suppress(OSError):  # also where its folder is none: what went wrong first is what matters
             partial.unlink()

@@ -59,7 +59,7 @@ def write_records(path: str | Path, kind: str, records: Iterable[Record], about:
                 waiting = 0
         _flush(file, pending)
         if len(set(names)) != len(names):
-            raise ValueError(f"{path}: wanted unique sample names, found {len(names) - len(set(names))} repeated")
+            raise ValueError(f"{path}: expected unique sample names, got {len(names) - len(set(names))} repeated")
         offset = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         file["offset"] = offset
         file["names"] = np.array(names, dtype=h5py.string_dtype())
@@ -169,9 +169,9 @@ def open_records(path: str | Path, kind: str) -> Iterator[Records]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise UserError(f"{path}: wanted a file of kind '{kind}', found: {error}") from error
+        raise UserError(f"{path}: expected a file of kind '{kind}', got: {error}") from error
     with file:
-        found = file.attrs.get("kind")
-        if found != kind:
-            raise UserError(f"{path}: wanted a file of kind '{kind}', found kind '{found}'")
+        got = file.attrs.get("kind")
+        if got != kind:
+            raise UserError(f"{path}: expected a file of kind '{kind}', got kind '{got}'")
         yield Records(file, path)

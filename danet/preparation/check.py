@@ -66,17 +66,17 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
     first_with: dict[int, str] = {}
     for (name, file), result in zip(tqdm(items, desc=f"{dataset.name}: check", disable=None), results, strict=True):
         if file != first_file[name]:
-            found = "the same joints as" if digests.get(name) == result else "another content than"
-            row = _row(name, file, TWICE, wanted="one file a sample", found=f"{found} {first_file[name]}")
+            content = "the same joints as" if digests.get(name) == result else "another content than"
+            row = _row(name, file, TWICE, expected="one file a sample", got=f"{content} {first_file[name]}")
             rows["twice"].append(row)
         elif isinstance(result, BadRecording):
             place = {"line": result.line, "frame": result.frame, "body": result.body}
-            rows["damaged"].append(_row(name, file, UNREADABLE, wanted=result.wanted, found=result.found, **place))
+            rows["damaged"].append(_row(name, file, UNREADABLE, expected=result.expected, got=result.got, **place))
         else:
             digests[name] = result
             other = first_with.setdefault(result, name)
             if other != name:
-                rows["copies"].append(_row(name, file, COPY, wanted="joints of its own", found=f"those of {other}"))
+                rows["copies"].append(_row(name, file, COPY, expected="joints of its own", got=f"those of {other}"))
 
 
 def _look(dataset: str, item: tuple[str, str]) -> int | BadRecording:
@@ -90,8 +90,8 @@ def _look(dataset: str, item: tuple[str, str]) -> int | BadRecording:
 def _missing(dataset: Dataset, samples: pd.DataFrame) -> list[str]:
     """The names that must be there because others are."""
     there = set(samples["name"])
-    wanted = dict.fromkeys(name for sample in map(dataset.sample, there) for name in dataset.siblings(sample))
-    return sorted(name for name in wanted if name not in there)
+    expected = dict.fromkeys(name for sample in map(dataset.sample, there) for name in dataset.siblings(sample))
+    return sorted(name for name in expected if name not in there)
 
 
 def _row(name: str, file: str, reason: str, **more: str | int) -> dict:
@@ -115,9 +115,9 @@ def _section(kind: str, rows: list[dict]) -> Iterable[str]:
         return
     yield f"\n{kind.replace('_', ' ')}:"
     for row in rows[:SHOWN]:
-        if row["wanted"] and row["file"]:
+        if row["expected"] and row["file"]:
             places = {place: row[place] for place in ("line", "frame", "body")}
-            yield f"  {BadRecording(row['file'], row['wanted'], row['found'], **places)}"
+            yield f"  {BadRecording(row['file'], row['expected'], row['got'], **places)}"
         else:
             yield f"  {row['file'] or row['name']}: {row['reason']}"
     if len(rows) > SHOWN:

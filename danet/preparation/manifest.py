@@ -43,13 +43,13 @@ def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[Found]:
     waiting = [os.fspath(folder) for folder in folders]
     for folder in waiting:
         if not os.path.isdir(folder):
-            raise UserError(f"{folder}: wanted a folder of raw recordings, found none")
+            raise UserError(f"{folder}: expected a folder of raw recordings, got none")
     while waiting:
         folder = waiting.pop()
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
-            raise UserError(f"{folder}: wanted a folder that can be read, found: {error.strerror}") from None
+            raise UserError(f"{folder}: expected a folder that can be read, got: {error.strerror}") from None
         for entry in entries:
             if entry.name.endswith(endings):
                 found.append(Found(entry.name, entry.path, *_size_and_time(entry)))

@@ -20,7 +20,7 @@ from danet.io.store import Record, write_records
 from danet.preparation.parallel import ordered_map
 from danet.skeleton.recording import Bodies
 
-SET_ASIDE_COLUMNS = ["name", "file", "reason", "line", "frame", "body", "wanted", "found"]
+SET_ASIDE_COLUMNS = ["name", "file", "reason", "line", "frame", "body", "expected", "got"]
 UNREADABLE = "unreadable"
 NOBODY = "no body in any frame"
 COPY = "a copy, joint for joint, of a recording that comes first"
@@ -87,8 +87,8 @@ class Sieve:
         if self.strict:
             raise problem
         log.warning("set aside: %s", problem)
-        reason = NOBODY if problem.wanted == A_BODY else UNREADABLE
-        self.rows.append((*item, reason, problem.line, problem.frame, problem.body, problem.wanted, problem.found))
+        reason = NOBODY if problem.expected == A_BODY else UNREADABLE
+        self.rows.append((*item, reason, problem.line, problem.frame, problem.body, problem.expected, problem.got))
 
     def passes(self, item: tuple[str, str], content: int) -> bool:
         """Whether a recording that could be read is used: whether none with its content came before."""

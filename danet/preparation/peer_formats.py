@@ -73,7 +73,7 @@ class Rows:
         rows = np.diff(records.offset)
         self.frames = rows // records.facts["bodies"] if len(rows) else rows
         if not len(rows):
-            raise UserError(f"{records.path}: wanted sequences to export, found none")
+            raise UserError(f"{records.path}: expected sequences to export, got none")
         self.shape = (int(self.frames.max()), 2 * self.dataset.layout.size * 3)
 
     def of(self, *parts: str) -> np.ndarray:

@@ -43,7 +43,7 @@ def _left_out(names: list[str], settings: Split) -> set[str]:
     found = {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in settings.leave_out}
     for pattern, matching in found.items():
         if not matching:
-            logging.warning("split.leave_out: wanted training samples, found none of %d named %s", len(names), pattern)
+            logging.warning("split.leave_out: expected training samples, got none of %d named %s", len(names), pattern)
     return {name for matching in found.values() for name in matching}
 
 
@@ -52,10 +52,10 @@ def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings:
         return set()
     groups = sorted({getattr(sample, settings.validation_by) for sample in training})
     if len(groups) < 2:
-        found = f"{len(groups)} in {len(training)} training samples"
-        wanted = f"two or more {settings.validation_by}s to hold one out"
+        got = f"{len(groups)} in {len(training)} training samples"
+        expected = f"two or more {settings.validation_by}s to hold one out"
         advice = "set split.validation_by to something else, or split.validation_share to 0"
-        raise UserError(f"{dataset.name}/{protocol}: wanted {wanted}, found {found}; {advice}")
+        raise UserError(f"{dataset.name}/{protocol}: expected {expected}, got {got}; {advice}")
     count = max(1, round(settings.validation_share * len(groups)))
     places = np.linspace(0, len(groups) - 1, count + 2)[1:-1].round().astype(int)
     return {groups[place] for place in places}
@@ -77,9 +77,9 @@ def refuse_leaks(records: Records, parts: dict[str, str], dataset: Dataset) -> N
     leaks = copies_of_training(records, parts)
     if leaks and not dataset.keeps_copies:
         name, first = min(leaks.items())
-        found = f"{len(leaks)}, among them {name}, a copy of {first}"
-        wanted = "no test sample that shows the same as a training sample"
-        raise UserError(f"{records.path}: wanted {wanted}, found {found}; set prepare.drop_copies")
+        got = f"{len(leaks)}, among them {name}, a copy of {first}"
+        expected = "no test sample that shows the same as a training sample"
+        raise UserError(f"{records.path}: expected {expected}, got {got}; set prepare.drop_copies")
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:

@@ -122,7 +122,7 @@ def make_layout(values: object, where: str) -> Layout:
     other one leads, and the pairs of `mirror` are of different joints.
     """
     if not isinstance(values, Mapping):
-        raise UserError(f"{where}: wanted a layout's {', '.join(Definition.model_fields)}, found {values!r:.60}")
+        raise UserError(f"{where}: expected a layout's {', '.join(Definition.model_fields)}, got {values!r:.60}")
     found = check(Definition, values, where)
     place = {joint: index for index, joint in enumerate(found.joints)}
     pairs = {"mirror": found.mirror, "across": found.across}
@@ -135,22 +135,22 @@ def make_layout(values: object, where: str) -> Layout:
     for key, joints in used.items():
         for joint in joints:
             if joint not in place:
-                raise UserError(f"{where}: wanted '{key}' to name joints, found '{joint}'")
+                raise UserError(f"{where}: expected '{key}' to name joints, got '{joint}'")
     for key, joints in (("joints", found.joints), ("parts", used["parts"]), ("mirror", used["mirror"])):
         if again := _repeated(joints):
-            raise UserError(f"{where}: wanted each joint once in '{key}', found '{again}' twice")
+            raise UserError(f"{where}: expected each joint once in '{key}', got '{again}' twice")
     if missing := [joint for joint in found.joints if joint not in used["parts"]]:
-        raise UserError(f"{where}: wanted each joint in one of the 'parts', found '{missing[0]}' in none")
+        raise UserError(f"{where}: expected each joint in one of the 'parts', got '{missing[0]}' in none")
     roots = [joint for joint in found.joints if joint not in found.parents]
     if len(roots) != 1:
         said = ", ".join(map(repr, roots)) or "none: they go in circles"
-        raise UserError(f"{where}: wanted one joint without one of the 'parents', found {said}")
+        raise UserError(f"{where}: expected one joint without one of the 'parents', got {said}")
     for joint in found.joints:
         at, steps = joint, 0
         while at != roots[0] and steps < len(place):
             at, steps = found.parents[at], steps + 1
         if at != roots[0]:
-            raise UserError(f"{where}: wanted the 'parents' of '{joint}' to lead to '{roots[0]}', found a circle")
+            raise UserError(f"{where}: expected the 'parents' of '{joint}' to lead to '{roots[0]}', got a circle")
     return Layout(
         name=found.name,
         joints=found.joints,
@@ -171,7 +171,7 @@ def read_layout(path: Path) -> Layout:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: wanted a YAML file of a layout, found: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: expected a YAML file of a layout, got: {' '.join(str(error).split())}") from None
     return make_layout(values, str(path))
 
 
@@ -180,7 +180,7 @@ def find_layout(described: str | dict[str, Any]) -> Layout:
     if isinstance(described, dict):
         return make_layout(described, "layout")
     if described not in LAYOUTS:
-        raise UserError(f"wanted one of the layouts {', '.join(LAYOUTS)}, found '{described}'")
+        raise UserError(f"expected one of the layouts {', '.join(LAYOUTS)}, got '{described}'")
     return LAYOUTS[described]
 
 

@@ -64,8 +64,8 @@ def reader(layout: Layout | None = None) -> Reader:
     def read(name: str, path: str, content: bytes) -> Bodies:
         bodies = READERS["." + path.rpartition(".")[2]](name, path, content)
         if layout is not None and bodies.joints.shape[1] != layout.size:
-            wanted = f"the joints of {layout.name} ({layout.size})"
-            raise BadRecording(path, wanted, f"{bodies.joints.shape[1]} joints")
+            expected = f"the joints of {layout.name} ({layout.size})"
+            raise BadRecording(path, expected, f"{bodies.joints.shape[1]} joints")
         return bodies
 
     return read

@@ -17,9 +17,9 @@ HEADER_FIELDS = 10
 JOINT_FIELDS = 12
 SHORTEST_JOINT_LINE = 2 * JOINT_FIELDS - 1  # bytes: what bounds the memory taken, whatever the file claims
 
-# What the scanner wanted where it stopped.
+# What the scanner expected where it stopped.
 NOTHING, FRAME_COUNT, BODY_COUNT, BODY_HEADER, JOINT_COUNT, COORDINATE, JOINT_LINE, FILE_END = range(8)
-WANTED = {
+EXPECTED = {
     FRAME_COUNT: "the number of frames, alone on its line",
     BODY_COUNT: "the number of bodies, alone on its line",
     BODY_HEADER: f"a body: an integer id and {HEADER_FIELDS - 1} more fields",
@@ -187,7 +187,7 @@ def _number(text, at):
 def _scan(text, words, frame_of, body_of, joints, hard):
     """Scans a text that ends in LFs, at least a word of them, and fills the arrays.
 
-    Returns (wanted, place, line, frame, body, frames, sightings, hard numbers).
+    Returns (expected, place, line, frame, body, frames, sightings, hard numbers).
 
     `hard` (n, 3) takes start, end and flat index of the coordinates that need more than one exact operation.
     """
@@ -263,10 +263,10 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     body_of = np.empty(most, np.int64)
     joints = np.empty((most, JOINTS, 3), np.float32)
     hard = np.empty((3 * JOINTS * most, 3), np.int64)
-    wanted, at, line, frame, body, frames, seen, hards = _scan(text, words, frame_of, body_of, joints, hard)
-    if wanted != NOTHING:
+    expected, at, line, frame, body, frames, seen, hards = _scan(text, words, frame_of, body_of, joints, hard)
+    if expected != NOTHING:
         line = min(line, content.count(b"\n") + 1)
-        raise BadRecording(path, WANTED[wanted], _excerpt(content, at), line=line, frame=frame, body=body)
+        raise BadRecording(path, EXPECTED[expected], _excerpt(content, at), line=line, frame=frame, body=body)
     flat = joints.reshape(-1)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
         for start, end, index in hard[:hards]:
@@ -274,12 +274,12 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     frame_of, body_of, joints = frame_of[:seen].copy(), body_of[:seen].copy(), joints[:seen].copy()
     if hards and not np.isfinite(joints).all():  # only what is no plain number can be too large
         row = int(np.isfinite(joints).all(axis=(1, 2)).argmin())
-        raise BadRecording(path, WANTED[COORDINATE], "one too large for float32", frame=int(frame_of[row]) + 1)
+        raise BadRecording(path, EXPECTED[COORDINATE], "one too large for float32", frame=int(frame_of[row]) + 1)
     bodies = Bodies(name, frames, frame_of, body_of, joints)
     if bodies.index.twin >= 0:
         row = bodies.index.twin
-        found = f"id {body_of[row]} twice"
-        raise BadRecording(path, "each body id once in a frame", found, frame=int(frame_of[row]) + 1)
+        got = f"id {body_of[row]} twice"
+        raise BadRecording(path, "each body id once in a frame", got, frame=int(frame_of[row]) + 1)
     return bodies
 
 

@@ -60,8 +60,8 @@ def _coordinates(path: str, fields: list[str], line: str, number: int, frame: in
     try:
         x, y, z = map(float, fields[:3])
     except ValueError:
-        wanted = "x, y and z as decimal numbers"
-        raise BadRecording(path, wanted, f"'{line[:60]}'", line=number, frame=frame) from None
+        expected = "x, y and z as decimal numbers"
+        raise BadRecording(path, expected, f"'{line[:60]}'", line=number, frame=frame) from None
     return [x, y, z]
 
 

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from danet.datasets.custom import CUSTOM, use_folder
 from danet.datasets.dataset import Dataset
 from danet.datasets.registry import find_dataset
 from danet.errors import UserError
+from danet.extras import train_extra
 from danet.io.files import written_whole
 
 app = typer.Typer(
@@ -29,6 +31,21 @@ app = typer.Typer(
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 DatasetName = Annotated[str, typer.Argument(help="ntu60, ntu120, uestc, nw_ucla, demo or custom.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"danet {version('danet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Holds the options that belong to no command."""
 
 
 @app.command("prepare")
@@ -208,7 +225,8 @@ def estimate_command(
 
     Example: danet estimate ntu60/cross_view --memory 8
     """
-    from danet.cost.estimate import as_text, estimate
+    with train_extra("compute steps of a training"):
+        from danet.cost.estimate import as_text, estimate
 
     dataset, _, protocol = run.partition("/")
     settings = read_config(config)
@@ -268,9 +286,10 @@ def export_onnx_command(
 
     Example: danet export onnx weights.safetensors danet.onnx
     """
-    from danet.inference.export_onnx import export_onnx
+    with train_extra("export weights"):
+        from danet.inference.export_onnx import export_onnx
 
-    print(json.dumps(export_onnx(weights, out)))
+        print(json.dumps(export_onnx(weights, out)))
 
 
 def _dataset_in(folder: Path, name: str) -> Dataset:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -97,3 +98,11 @@ def test_danet_does_what_is_asked_for(place):
     assert len(labelled) + len(folder.stderr.splitlines()) == len(files)
     for written in (word for command in asked for word in re.findall(r"--out (\S+)", command)):
         assert (place / written).stat().st_size
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    said = subprocess.run([Path(sys.executable).with_name("danet"), "--version"], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, f"danet {version}\n"), "installed before the version changed: make env"
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version

@@ -2,15 +2,20 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("danet", "torch", "numpy", "pandas", "h5py", "pyarrow", "numba", "snakemake")
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the packages that results depend on."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    """Python's version and those of the packages that results depend on, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def git_state() -> dict[str, str | bool | None]:

@@ -8,7 +8,7 @@ import pytest
 from danet.config.settings import Run
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUOTED = re.compile(r"^- `(danet/[\w/]+\.py)`: `(.+)`$", re.MULTILINE)
 SETTING = re.compile(r"`(clips|model|train|split)\.(?!py`)(\w+)`")
 

@@ -79,6 +79,7 @@ def test_recordings_are_drawn_checked_and_prepared(trained, tmp_path):
     works("prepare", "demo", "--raw", raw, "--out", tmp_path / "centred.h5", "--jobs", 1)
     (tmp_path / "names.txt").write_text("\n".join(path.stem for path in raw.iterdir()))
     works("split", "demo", "cross_view", "--names", tmp_path / "names.txt", "--out", tmp_path / "split.parquet")
+    for written in ("drawn.png", "centred.h5", "split.parquet"):
         assert (tmp_path / written).stat().st_size
 
 

@@ -13,8 +13,7 @@ import typer
 
 from danet.config.base import check
 from danet.config.settings import Prepare, Split, read_config
-from danet.datasets.custom import CUSTOM, use_folder
-from danet.datasets.dataset import Dataset
+from danet.datasets.custom import CUSTOM
 from danet.datasets.registry import find_dataset
 from danet.errors import UserError
 from danet.extras import train_extra
@@ -67,7 +66,7 @@ def prepare_command(
     from danet.preparation.chain import prepare
 
     settings = check(Prepare, {"timing": timing, "strict": strict, "drop_copies": not keep_copies}, "prepare")
-    print(json.dumps(prepare(_dataset_in(raw, dataset), raw, out, settings=settings, jobs=jobs)))
+    print(json.dumps(prepare(find_dataset(dataset, raw), raw, out, settings=settings, jobs=jobs)))
 
 
 @app.command("check")
@@ -83,7 +82,7 @@ def check_command(
     """
     from danet.preparation.check import as_text, check_folder
 
-    report = check_folder(_dataset_in(folder, dataset), folder, jobs=jobs)
+    report = check_folder(find_dataset(dataset, folder), folder, jobs=jobs)
     print(json.dumps(report) if as_json else as_text(report))
     if not report["sound"]:
         raise typer.Exit(1)
@@ -217,6 +216,7 @@ def draw_command(
 def estimate_command(
     run: Annotated[str, typer.Argument(help="Data set and protocol, as ntu60/cross_view.")],
     memory: Annotated[float, typer.Option(min=0.1, help="Memory of the GPU, or to spare for training, in GiB.")],
+    method: Annotated[str, typer.Option(help="The method, by its name in the settings.", show_default="first")] = "",
     config: Annotated[Path, typer.Option(help="The settings.")] = Path("config/config.yaml"),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = CORES,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
@@ -230,10 +230,14 @@ def estimate_command(
 
     dataset, _, protocol = run.partition("/")
     settings = read_config(config)
-    use_folder(Path(settings.data) / CUSTOM)
-    find_dataset(dataset).folds(protocol)
-    found = estimate(settings, dataset, protocol, int(memory * (1 << 30)), Path("results"), threads)
-    print(json.dumps(found) if as_json else as_text(found))
+    source = find_dataset(dataset, Path(settings.data) / CUSTOM)
+    source.folds(protocol)
+    if method and method not in settings.trained:
+        raise UserError(f"expected one of the methods {', '.join(settings.trained)}, got '{method}'")
+    chosen = settings.run(dataset, method or next(iter(settings.methods)))
+    size = int(memory * (1 << 30))
+    estimated = estimate(chosen, source, protocol, memory=size, results=Path("results"), threads=threads)
+    print(json.dumps(estimated) if as_json else as_text(estimated))
 
 
 export_app = typer.Typer(
@@ -290,12 +294,6 @@ def export_onnx_command(
         from danet.inference.export_onnx import export_onnx
 
         print(json.dumps(export_onnx(weights, out)))
-
-
-def _dataset_in(folder: Path, name: str) -> Dataset:
-    """The data set of that name; own data are described by what lies in the folder."""
-    use_folder(folder)
-    return find_dataset(name)
 
 
 def _read_names(path: Path) -> list[str]:

@@ -12,7 +12,6 @@ from conftest import Checkout, kinect_text
 
 from danet.config.base import check
 from danet.config.settings import Prepare, Run, Split, check_config
-from danet.datasets.custom import FOLDER, use_folder
 from danet.datasets.readers.any_file import read_npy, reader
 from danet.datasets.registry import find_dataset, known_datasets
 from danet.errors import BadRecording, UserError
@@ -22,7 +21,7 @@ from danet.inference.predictor import prepare as prepare_file
 from danet.io.files import read_json
 from danet.io.store import open_records
 from danet.models.weights import read_tensors
-from danet.pipeline.runs import planned
+from danet.pipeline.runs import requested_runs
 from danet.preparation.chain import prepare
 from danet.preparation.check import check_folder
 from danet.preparation.manifest import listing_hash
@@ -45,7 +44,7 @@ TINY = {
     "clips": {"frames": 8},
     "model": {"width": 16, "blocks": 1, "heads": 2},
     "train": {"epochs": 1, "warmup_epochs": 0},
-    "evaluate": {"stress": False},
+    "evaluate": {"corruptions": False},
 }
 LABELS = ("raise hand", "sit, down", "wave")
 HEADER = "path,label,subject,view\n"
@@ -81,9 +80,8 @@ def write_own_data(folder, rng, joints, *, ends=(".npy",), table_split=False):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    """The folder of own data, named as the workflow names it, with two files that any test may list."""
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+def own(tmp_path):
+    """The folder of own data, with two files that any test may list."""
     for name in "ab":
         np.save(tmp_path / f"{name}.npy", np.ones((3, 25, 3), np.float32))
     return tmp_path
@@ -91,7 +89,7 @@ def own(tmp_path, monkeypatch):
 
 def describe(folder, text):
     (folder / "samples.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return find_dataset("custom")
+    return find_dataset("custom", folder)
 
 
 def test_the_table_gives_names_actions_and_protocols(own):
@@ -123,13 +121,12 @@ def test_protocols_are_there_as_far_as_the_table_goes(own):
         describe(own, HEADER + LINES).folds("cross_view")
 
 
-def test_auto_takes_own_data_that_are_in_place(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER, str(tmp_path / "custom"))
+def test_auto_takes_own_data_that_are_in_place(tmp_path):
     config = check_config({"data": str(tmp_path)})
-    assert {name for name, _ in planned(config)} == {"demo"}
+    assert {name for name, _ in requested_runs(config)} == {"demo"}
     write_own_data(tmp_path / "custom", np.random.default_rng(0), 17, table_split=True)
-    assert planned(config) == [("custom", "own_split"), ("custom", "cross_subject"), ("custom", "cross_view")]
-    assert find_dataset("custom").layout is LAYOUTS["coco_17"]
+    assert requested_runs(config) == [("custom", "own_split"), ("custom", "cross_subject"), ("custom", "cross_view")]
+    assert find_dataset("custom", tmp_path / "custom").layout is LAYOUTS["coco_17"]
 
 
 @pytest.mark.parametrize(
@@ -162,10 +159,10 @@ def test_what_is_wrong_in_the_table_is_said_with_its_place(own, text, message):
 
 def test_a_missing_table_and_missing_files_are_named(own):
     with pytest.raises(UserError, match=r"samples.csv: expected a table of columns path, label"):
-        find_dataset("custom")
-    assert "custom" not in known_datasets()
+        find_dataset("custom", own)
+    assert "custom" not in known_datasets(own)
     dataset = describe(own, HEADER + LINES)
-    assert "custom" in known_datasets()
+    assert known_datasets(own)["custom"] is dataset
     (own / "b.npy").unlink()
     with pytest.raises(UserError, match=r"line 3, column path: expected a file, got none at .*b\.npy"):
         listing_hash(dataset, [own])
@@ -180,18 +177,18 @@ def test_a_number_of_joints_that_no_layout_has_needs_one_of_its_own(own):
     with pytest.raises(UserError, match=r"line 2, column path: expected 25 .*layout\.yaml, got 6 joints"):
         describe(own, HEADER + LINES)
     (own / "layout.yaml").write_text(yaml.safe_dump(STICK))
-    layout = find_dataset("custom").layout
+    layout = find_dataset("custom", own).layout
     assert (layout.name, layout.size) == ("stick", 6)
-    assert find_layout(find_dataset("custom").describe()["layout"]) == layout
+    assert find_layout(find_dataset("custom", own).describe()["layout"]) == layout
 
 
 def test_an_edited_table_layout_or_recording_changes_the_listing(own):
     found = {listing_hash(describe(own, HEADER + LINES), [])}
     found.add(listing_hash(describe(own, HEADER + LINES.replace("sit", "lie down")), []))
     (own / "layout.yaml").write_text(yaml.safe_dump(KINECT_V2.definition | {"name": "mine"}))
-    found.add(listing_hash(find_dataset("custom"), []))
+    found.add(listing_hash(find_dataset("custom", own), []))
     np.save(own / "a.npy", np.ones((4, 25, 3)))
-    found.add(listing_hash(find_dataset("custom"), []))
+    found.add(listing_hash(find_dataset("custom", own), []))
     assert len(found) == 4
 
 
@@ -291,12 +288,10 @@ def test_a_layout_file_that_is_none(own, text):
         describe(own, HEADER + LINES)
 
 
-def test_own_data_by_function(tmp_path, rng, monkeypatch):
+def test_own_data_by_function(tmp_path, rng):
     """Both kinds of file in one table: prepared, checked, split, trained, scored, and labelled without the table."""
-    monkeypatch.setenv(FOLDER, "")
     write_own_data(tmp_path / "raw", rng, 25, ends=(".npy", ".skeleton"))
-    use_folder(tmp_path / "raw")
-    dataset = find_dataset("custom")
+    dataset = find_dataset("custom", tmp_path / "raw")
     assert check_folder(dataset, tmp_path / "raw", jobs=1)["sound"]
     made = prepare(dataset, tmp_path / "raw", tmp_path / "centred.h5", settings=Prepare(), jobs=2)
     assert (made["files"], made["samples"], made["set_aside"]) == (24, 24, 0)
@@ -306,9 +301,10 @@ def test_own_data_by_function(tmp_path, rng, monkeypatch):
     assert counts(table) == {"train": 6, "validation": 6, "test": 12}
     table.to_parquet(tmp_path / "split.parquet")
     data = {"centred": tmp_path / "centred.h5", "split": tmp_path / "split.parquet"}
-    train(**data, run=run, dataset="custom", protocol="cross_subject", seed=0, code={}, threads=1, folder=tmp_path)
+    own = {"dataset": "custom", "own_data": tmp_path / "raw"}
+    train(**data, **own, run=run, protocol="cross_subject", seed=0, code={}, threads=1, folder=tmp_path)
     outputs = {"scores": tmp_path / "scores.parquet", "metrics": tmp_path / "metrics.json"}
-    evaluate(**data, **outputs, weights=tmp_path / "weights.safetensors", run=tmp_path / "run.json")
+    evaluate(**data, **outputs, dataset=dataset, weights=tmp_path / "weights.safetensors", run=tmp_path / "run.json")
     (tmp_path / "raw/samples.csv").unlink()
     predictor = Predictor(tmp_path / "weights.safetensors")
     scores = pd.read_parquet(tmp_path / "scores.parquet").set_index("name")["scores"]
@@ -355,12 +351,11 @@ def test_the_workflow_runs_from_the_table_to_the_report(checkout):
     assert about["prepare"]["shortest_body"] == 3
 
 
-def test_an_own_validation_part_is_exported(checkout, tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER, "")
-    use_folder(checkout.folder / "elsewhere/custom")
+def test_an_own_validation_part_is_exported(checkout, tmp_path):
+    own = checkout.folder / "elsewhere/custom"
     centred = checkout.folder / "results/custom/centred.h5"
-    assert export_ctr_gcn(centred, "own_split", tmp_path / "x.npz") == {"train": 18, "test": 6}
-    assert export_sgn(centred, "own_split", tmp_path / "x.h5") == {"train": 12, "valid": 6, "test": 6}
+    assert export_ctr_gcn(centred, "own_split", tmp_path / "x.npz", own) == {"train": 18, "test": 6}
+    assert export_sgn(centred, "own_split", tmp_path / "x.h5", own) == {"train": 12, "valid": 6, "test": 6}
 
 
 def test_an_edited_table_reruns_from_the_manifest_on(checkout):
@@ -368,7 +363,7 @@ def test_an_edited_table_reruns_from_the_manifest_on(checkout):
     table = checkout.folder / "elsewhere/custom/samples.csv"
     lines = table.read_text()
     table.write_text(lines.replace("Bo,left,train", "Bo,left,test", 1))
-    stages = ("manifest", "parse", "denoise", "centre", "split", "train", "evaluate", "attend", "report")
+    stages = ("manifest", "parse", "denoise", "centre", "split", "train", "evaluate", "attention_maps", "report")
     assert checkout.stale() == dict.fromkeys(stages, 1)
     table.write_text(lines.replace("Bo,left,train", "Bo,left,tset", 1))
     done = checkout.snakemake("--dry-run")

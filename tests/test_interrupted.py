@@ -74,7 +74,8 @@ def digests(folder):
 def kill_and_run_again(folder):
     """Kills KILLS runs, each at another share of the time that the last whole run took; a whole run follows each."""
     raw, out = Path(folder, "raw"), Path(folder, "out", "demo.h5")
-    chain.prepare_one("demo", chain.Prepare(), (BAD, str(next(raw.iterdir()))))  # loads compiled code before the forks
+    # Compiled code is loaded before the forks.
+    chain.prepare_one("demo", None, chain.Prepare(), (BAD, str(next(raw.iterdir()))))
 
     def whole():
         begun = time.monotonic()
@@ -112,7 +113,7 @@ def test_killed_at_any_moment_and_run_again(tmp_path):
 def fill_the_disk(folder):
     """Runs with ever more room on the disk: [limit in bytes, exit code, errors, files left] of each."""
     raw, out = Path(folder, "raw"), Path(folder, "out", "demo.h5")
-    chain.prepare_one("demo", chain.Prepare(), (BAD, str(next(raw.iterdir()))))
+    chain.prepare_one("demo", None, chain.Prepare(), (BAD, str(next(raw.iterdir()))))
     assert ended(start(raw, out)) == 0
     sizes = {path.name: path.stat().st_size for path in out.parent.iterdir()}
     found = []

@@ -1,7 +1,6 @@
 """Own data: recordings that a table, `samples.csv`, lists with what they show; `layout.yaml` beside it, the joints.
 
-Every process that asks for the data set reads its table. In which folder it lies is said by an environment variable,
-which the processes that a process starts take over.
+Every process that asks for the data set reads its table.
 """
 
 import csv
@@ -21,7 +20,7 @@ from danet.errors import BadRecording, UserError
 from danet.skeleton.layout import LAYOUTS, Layout, read_layout
 
 CUSTOM = "custom"
-FOLDER = "DANET_CUSTOM"
+DEFAULT_FOLDER = Path("data", CUSTOM)
 TABLE = "samples.csv"
 LAYOUT = "layout.yaml"
 REQUIRED = ("path", "label", "subject", "view")
@@ -42,22 +41,12 @@ class Row(NamedTuple):
     part: str
 
 
-def use_folder(folder: str | Path) -> None:
-    """Makes the own data below `folder` those of this process and of all that it starts."""
-    os.environ[FOLDER] = os.fspath(folder)
-
-
-def own_folder() -> Path:
-    """The folder of the own data: what `use_folder` said, or data/custom."""
-    return Path(os.environ.get(FOLDER, f"data/{CUSTOM}"))
-
-
-def own_data() -> Dataset:
-    """The data set that the table describes.
+def own_data(folder: str | Path | None = None) -> Dataset:
+    """The data set that the table in `folder` describes; None is DEFAULT_FOLDER.
 
     Errors: UserError that names file, line, column, what was expected and what was got.
     """
-    folder = own_folder()
+    folder = Path(folder or DEFAULT_FOLDER)
     if not (folder / TABLE).is_file():
         raise UserError(f"{folder / TABLE}: expected a table of columns {', '.join(REQUIRED)}, got no such file")
     files = (file for file in (folder / TABLE, folder / LAYOUT) if file.exists())
@@ -113,6 +102,7 @@ def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset
         samples=len(rows),
         synchronous=False,
         files=files,
+        folder=folder,
         revision=hashlib.blake2b(content + b"\0" + layout_content, digest_size=16).hexdigest(),
     )
 

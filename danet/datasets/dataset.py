@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from danet.errors import UserError
@@ -51,9 +52,11 @@ class Dataset:
     same as another. `siblings` gives the names of all samples that must be there when one is, in a data set without
     holes. `left_out` names the samples that the authors advise to leave out. `folders` lie below the data folder; all
     must be there, and files are found in them at any depth; or `files` gives each sample's name and path, and raises
-    UserError for one that is not there. `revision` is a hash of what defines the data set beside the code. A protocol
-    of several folds has one entry a fold, "cross_view_1/front". With `keeps_copies`, known copies stay, because every
-    published figure counts them. The recordings of one performance are `synchronous` where all cameras ran at one time.
+    UserError for one that is not there. `folder` holds the table of own data, and is None for the others: by it and
+    the name, another process finds the same data set. `revision` is a hash of what defines the data set beside the
+    code. A protocol of several folds has one entry a fold, "cross_view_1/front". With `keeps_copies`, known copies
+    stay, because every published figure counts them. The recordings of one performance are `synchronous` where all
+    cameras ran at one time.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Dataset:
     keeps_copies: bool = False
     synchronous: bool = True
     files: Callable[[], Iterable[tuple[str, str]]] | None = None
+    folder: Path | None = None
     revision: str = ""
 
     def sample(self, name: str) -> Sample:

@@ -1,6 +1,8 @@
 """Every data set, by name."""
 
-from danet.datasets.custom import CUSTOM, PROTOCOLS, TABLE, own_data, own_folder
+from pathlib import Path
+
+from danet.datasets.custom import CUSTOM, DEFAULT_FOLDER, PROTOCOLS, TABLE, own_data
 from danet.datasets.dataset import Dataset
 from danet.datasets.demo import DEMO
 from danet.datasets.ntu import NTU60, NTU120
@@ -15,15 +17,19 @@ FOLDS = sorted({*PROTOCOLS, *(name for dataset in DATASETS.values() for name in 
 FOLDED = sorted({name.split("/")[0] for name in FOLDS if "/" in name})  # protocols that are a mean over folds
 
 
-def find_dataset(name: str) -> Dataset:
-    """The data set of that name. Errors: UserError that lists the names there are, or what is wrong with own data."""
+def find_dataset(name: str, folder: str | Path | None = None) -> Dataset:
+    """The data set of that name; `folder` holds the table of own data, and is ignored for the others.
+
+    Errors: UserError that lists the names there are, or what is wrong with own data.
+    """
     if name == CUSTOM:
-        return own_data()
+        return own_data(folder)
     if name not in DATASETS:
         raise UserError(f"expected one of the data sets {', '.join(NAMES)}, got '{name}'")
     return DATASETS[name]
 
 
-def known_datasets() -> dict[str, Dataset]:
-    """All data sets by name, own data among them where their table is there. Errors: UserError for own data."""
-    return DATASETS | ({CUSTOM: own_data()} if (own_folder() / TABLE).is_file() else {})
+def known_datasets(folder: str | Path | None = None) -> dict[str, Dataset]:
+    """All data sets by name, own data among them where `folder` holds their table. Errors: UserError for own data."""
+    folder = Path(folder or DEFAULT_FOLDER)
+    return DATASETS | ({CUSTOM: own_data(folder)} if (folder / TABLE).is_file() else {})

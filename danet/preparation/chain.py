@@ -29,14 +29,17 @@ class Prepared(NamedTuple):
     content: int
 
 
-def prepare_one(dataset: str, settings: Prepare, item: tuple[str, str]) -> Prepared | BadRecording:
-    """From one raw file to its centred sequence, in any process."""
-    bodies = read_or_excuse(dataset, item)
+def prepare_one(dataset: str, folder: Path | None, settings: Prepare, item: tuple[str, str]) -> Prepared | BadRecording:
+    """From the (name, path) of a recording to its centred sequence, in any process.
+
+    `dataset` and `folder` are the data set's name and folder.
+    """
+    bodies = read_or_excuse(dataset, folder, item)
     if isinstance(bodies, BadRecording):
         return bodies
     sequence, audit = denoise(bodies, settings)
     if sequence is not None:
-        sequence = centre(sequence, find_dataset(dataset).layout.origin, settings.timing)
+        sequence = centre(sequence, find_dataset(dataset, folder).layout.origin, settings.timing)
     return Prepared(sequence, audit, bodies.content)
 
 
@@ -51,7 +54,7 @@ def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: 
     manifest = make_manifest(dataset, [raw])
     sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
     audits: list[dict] = []
-    results = ordered_map(partial(prepare_one, dataset.name, settings), items, jobs)
+    results = ordered_map(partial(prepare_one, dataset.name, dataset.folder, settings), items, jobs)
 
     def records() -> Iterator[Record]:
         for item, result in zip(tqdm(items, desc=f"{dataset.name}: prepare", disable=None), results, strict=True):

@@ -60,7 +60,7 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
     """Reads the files of samples and appends to damaged, twice and copies."""
     used, again = (manifest.loc[manifest["aside"] == aside, ["name", "file"]] for aside in ("", TWICE))
     items = list(pd.concat([used, again]).itertuples(index=False, name=None))
-    results = ordered_map(partial(_look, dataset.name), items, jobs)
+    results = ordered_map(partial(_look, dataset.name, dataset.folder), items, jobs)
     first_file = dict(items[: len(used)])
     digests: dict[str, int] = {}
     first_with: dict[int, str] = {}
@@ -79,10 +79,10 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
                 rows["copies"].append(_row(name, file, COPY, expected="joints of its own", got=f"those of {other}"))
 
 
-def _look(dataset: str, item: tuple[str, str]) -> int | BadRecording:
+def _look(dataset: str, folder: Path | None, item: tuple[str, str]) -> int | BadRecording:
     """The hash of a recording's joints, or what is wrong with it; runs in any process."""
     try:
-        return read_recording(find_dataset(dataset).read, *item).content
+        return read_recording(find_dataset(dataset, folder).read, *item).content
     except BadRecording as problem:
         return problem
 

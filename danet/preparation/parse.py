@@ -52,10 +52,13 @@ def read_recording(read: Reader, name: str, path: str) -> Bodies:
     return bodies
 
 
-def read_or_excuse(dataset: str, item: tuple[str, str]) -> Bodies | BadRecording:
-    """Reads the (name, path) of a recording, or says what is wrong with it; runs in any process."""
+def read_or_excuse(dataset: str, folder: Path | None, item: tuple[str, str]) -> Bodies | BadRecording:
+    """Reads the (name, path) of a recording, or says what is wrong with it; runs in any process.
+
+    `dataset` and `folder` are the data set's name and folder.
+    """
     try:
-        return read_recording(find_dataset(dataset).read, *item)
+        return read_recording(find_dataset(dataset, folder).read, *item)
     except BadRecording as problem:
         return problem
 
@@ -114,7 +117,7 @@ def parse(
     """The parse stage: writes `bodies` (records of kind bodies) and `set_aside` (a row per file that is not read)."""
     sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
     about = dataset.describe() | {"prepare": settings.model_dump(include=OF_PARSING)}
-    results = ordered_map(partial(read_or_excuse, dataset.name), items, jobs)
+    results = ordered_map(partial(read_or_excuse, dataset.name, dataset.folder), items, jobs)
 
     def records() -> Iterator[Record]:
         for item, result in zip(tqdm(items, desc=f"{dataset.name}: parse", disable=None), results, strict=True):

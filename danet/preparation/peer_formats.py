@@ -22,13 +22,14 @@ SGN_VALIDATION_SHARE, SGN_VALIDATION_SEED = 0.05, 10_000
 COPIES_THE_FIRST_BODY = frozenset({"ntu120"})  # into the place of a second one that is not there
 
 
-def export_ctr_gcn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
+def export_ctr_gcn(centred: Path, protocol: str, out: Path, own_data: Path | None = None) -> dict[str, int]:
     """Writes an `.npz` of x_train, y_train, x_test and y_test as CTR-GCN's preparation does; returns the rows of each.
 
-    x: (N, longest, 150) float32, zeros after the end of a sequence; y: (N, actions) float64, one-hot.
+    x: (N, longest, 150) float32, zeros after the end of a sequence; y: (N, actions) float64, one-hot. `own_data` is
+    their folder, where the sequences are of those.
     """
     with open_records(centred, "centred") as records:
-        source = Rows(records, protocol)
+        source = Rows(records, protocol, own_data)
         parts = {"train": source.of("train", "validation"), "test": source.of("test")}
         with written_whole(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
             for part, rows in parts.items():
@@ -37,15 +38,15 @@ def export_ctr_gcn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
     return {part: len(rows) for part, rows in parts.items()}
 
 
-def export_sgn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
+def export_sgn(centred: Path, protocol: str, out: Path, own_data: Path | None = None) -> dict[str, int]:
     """Writes the HDF5 file of x, y, valid_x, valid_y, test_x and test_y as SGN's preparation does; returns the rows.
 
-    Shapes as for CTR-GCN. The validation part is the protocol's. Where that names none, as for all data sets of the
-    peers, it is a twentieth of the training rows, drawn as scikit-learn's `train_test_split` draws it from random state
-    10000: the head of a permutation, the rest in the permutation's order.
+    Shapes and `own_data` as for CTR-GCN. The validation part is the protocol's. Where that names none, as for all data
+    sets of the peers, it is a twentieth of the training rows, drawn as scikit-learn's `train_test_split` draws it from
+    random state 10000: the head of a permutation, the rest in the permutation's order.
     """
     with open_records(centred, "centred") as records:
-        source = Rows(records, protocol)
+        source = Rows(records, protocol, own_data)
         training, validation = source.of("train"), source.of("validation")
         if not len(validation):
             shuffled = np.random.RandomState(SGN_VALIDATION_SEED).permutation(len(training))
@@ -64,9 +65,9 @@ def export_sgn(centred: Path, protocol: str, out: Path) -> dict[str, int]:
 class Rows:
     """The sequences of a file as the peers' rows: padded to the longest one, two bodies side by side."""
 
-    def __init__(self, records: Records, protocol: str):
+    def __init__(self, records: Records, protocol: str, own_data: Path | None):
         self.records = records
-        self.dataset: Dataset = find_dataset(str(records.about["dataset"]))
+        self.dataset: Dataset = find_dataset(str(records.about["dataset"]), own_data)
         self.protocol = self.dataset.protocol(protocol)
         self.samples: list[Sample] = [self.dataset.sample(name) for name in records.names]
         self.actions = len(self.dataset.actions)

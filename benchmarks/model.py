@@ -1,9 +1,9 @@
-"""Measures the network: parameters, operations, clips a second, latency, memory, and the share of the machine's peak.
+"""Measures the first method: parameters, operations, clips a second, latency, memory, share of the machine's peak.
 
     python benchmarks/model.py OUT [--seconds 20] [--threads 2]
 
-Writes OUT/model.csv, a row for each setting, as `danet.cost.measure` finds it, each in a process of its own. Inputs are
-random numbers, in which every clip of NTU's kind shows two people.
+Writes OUT/model.csv, a row for each setting, as `danet.cost.measure` measures it, each in a process of its own. Inputs
+are random numbers, in which every clip of NTU's kind shows two people.
 """
 
 import argparse
@@ -31,15 +31,17 @@ def main() -> None:
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        run = read_config(ROOT / "config/config.yaml").run(options.only)
-        print(json.dumps(measure(run, find_dataset(options.only), options.threads, options.seconds)))
+        config = read_config(ROOT / "config/config.yaml")
+        method = next(iter(config.methods))
+        run = config.run(options.only, method)
+        print(measure(run, find_dataset(options.only), method, options.threads, options.seconds).model_dump_json())
         return
     rows = []
     for setting, dataset in SETTINGS.items():
         command = [sys.executable, __file__, *sys.argv[1:], "--only", dataset]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout)
-        rows.append({"setting": setting, **found, "share_of_peak": found["training_gflops"] / found["peak_gflops"]})
+        cost = json.loads(done.stdout)
+        rows.append({"setting": setting, **cost, "share_of_peak": cost["training_gflops"] / cost["peak_gflops"]})
     options.out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows)
     table.to_csv(options.out / "model.csv", index=False, float_format="%.6g")

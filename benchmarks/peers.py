@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from danet.config.settings import read_config
-from danet.cost.measure import BATCH, make_trial, timed
+from danet.cost.measure import BATCH, make_benchmark_run, timed
 from danet.datasets.registry import find_dataset
+from danet.models.base import parameters_of
 
 ROOT = Path(__file__).parents[1]
 SGN_TEST_BATCH = 160  # SGN's network at test takes this many clips, neither more nor fewer
@@ -43,9 +44,11 @@ def rate(once: Callable[[], float], clips: int, seconds: float) -> float:
 
 def measure_danet(dataset: str, options: Namespace) -> tuple[float, float, int]:
     """Clips trained and inferred a second, and parameters, with the settings of config/config.yaml."""
-    trial = make_trial(read_config(ROOT / "config/config.yaml").run(dataset), find_dataset(dataset), options.threads)
-    rates = (rate(partial(do, BATCH), BATCH, options.seconds) for do in (trial.train, trial.infer))
-    return *rates, sum(parameter.numel() for parameter in trial.state.model.parameters())
+    run = read_config(ROOT / "config/config.yaml").run(dataset, "danet")
+    benchmark = make_benchmark_run(run, find_dataset(dataset), options.threads)
+    timings = (benchmark.time_training, benchmark.time_inference)
+    trains, infers = (rate(partial(time_of, BATCH), BATCH, options.seconds) for time_of in timings)
+    return trains, infers, parameters_of(benchmark.state.model)
 
 
 def measure_ctr_gcn(graph: str, frames: int, joints: int, people: int, options: Namespace) -> tuple[float, float, int]:
@@ -98,7 +101,7 @@ def measure_network(
     trains = rate(train, len(training_clips), options.seconds)
     tested.eval()
     infers = rate(infer, len(test_clips), options.seconds)
-    return trains, infers, sum(parameter.numel() for parameter in trained.parameters())
+    return trains, infers, parameters_of(trained)
 
 
 MEASURED: dict[str, Callable[[Namespace], tuple[float, float, int]]] = {
@@ -140,14 +143,14 @@ def main() -> None:
         torch.set_num_threads(options.threads)
         print(json.dumps(MEASURED[options.only](options)))
         return
-    found = []
+    rows = []
     for _ in range(options.rounds):
         for name in MEASURED:
             command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found.append((name, *json.loads(done.stdout)))
+            rows.append((name, *json.loads(done.stdout)))
     columns = ["network", "trains_a_second", "infers_a_second", "parameters"]
-    table = pd.DataFrame(found, columns=columns).groupby("network", sort=False).median().reset_index()
+    table = pd.DataFrame(rows, columns=columns).groupby("network", sort=False).median().reset_index()
     options.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out / "peers.csv", index=False, float_format="%.6g")
     matplotlib.rcParams["svg.hashsalt"] = "danet"

@@ -26,7 +26,7 @@ SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 SMALLEST = {
     "runs": "ntu120/cross_setup",
     "clips": {"frames": 2},
-    "model": {"width": 4, "heads": 2, "blocks": 1, "stride": 1, "stretches": 1},
+    "model": {"width": 4, "heads": 2, "blocks": 1, "patch_frames": 1, "segments": 1},
     "train": {"epochs": 1, "batch_size": 1024, "warmup_epochs": 0},
 }
 

@@ -58,13 +58,16 @@ def _explain(error: Any, values: Mapping[str, Any]) -> str:
             continue  # the network that was chosen
         place.append(str(key))
         inside = inside[key] if isinstance(inside, (Mapping, list, tuple)) and error["type"] != "missing" else None
-    name = ".".join(place)
-    if error["type"] != "extra_forbidden":
-        return f"'{name}': {error['msg']}, got {error['input']!r}"
-    old = ".".join(place[-2:])
-    if old in REMOVED:
-        return f"'{name}': no such setting any more"
-    return f"'{name}': " + (f"now called '{RENAMED[old]}'" if old in RENAMED else "no such setting")
+    name = f"'{'.'.join(place)}': " if place else ""
+    if error["type"] == "extra_forbidden":
+        old = ".".join(place[-2:])
+        if old in REMOVED:
+            return f"{name}no such setting any more"
+        return name + (f"now called '{RENAMED[old]}'" if old in RENAMED else "no such setting")
+    if error["type"] == "union_tag_invalid":
+        return f"{name}expected the name of a network, {error['ctx']['expected_tags']}, got '{error['ctx']['tag']}'"
+    told = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    return f"{name}{told}" if ", got " in told else f"{name}{told}, got {error['input']!r}"
 
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -219,6 +219,14 @@ class Config(Run):
             else:
                 known = f"some of {', '.join(self.methods)}, or of {', '.join(self.ablation.methods)}"
                 raise ValueError(f"expected the ensemble '{name}' to be of {known}, got {', '.join(members) or 'none'}")
+        for dataset, changes in self.datasets.items():
+            by_method = changes.get("methods", {})
+            if not isinstance(by_method, Mapping) or not all(isinstance(each, Mapping) for each in by_method.values()):
+                raise ValueError(f"expected in 'datasets.{dataset}.methods' changes by method, got {by_method!r}")
+            for name in by_method:
+                if name not in self.trained:
+                    known = ", ".join(self.trained)
+                    raise ValueError(f"expected in 'datasets.{dataset}.methods' some of {known}, got '{name}'")
         return self
 
     @property
@@ -252,7 +260,7 @@ def check_config(values: Mapping[str, Any]) -> Config:
     """Checks a whole configuration, what each data set and each method changes included."""
     config = check(Config, values, "config")
     for dataset in ("", *config.datasets):
-        for method in config.trained:
+        for method in (None, *config.trained):
             config.run(dataset, method)
     return config
 

@@ -1,0 +1,212 @@
+"""The settings: what is wrong is named, changes are laid over the rest, and what is made from them is up to date."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from danet.config.base import REMOVED, RENAMED, overlaid
+from danet.config.networks import NETWORKS
+from danet.config.settings import Config, check_config, read_config
+from danet.errors import UserError
+from tools.generate import schema, settings_page
+
+ROOT = Path(__file__).parents[1]
+VARIANTS = {"joint": {"clips": {"streams": ["joint"]}}, "bone": {"clips": {"streams": ["bone"]}}}
+
+
+def refusal(values):
+    """What `check_config` says of these values, in one line."""
+    with pytest.raises(UserError) as caught:
+        check_config(values)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def nested(name, value):
+    """The settings in which that of this name, as `train.epochs`, has the value."""
+    for key in reversed(name.split(".")):
+        value = {key: value}
+    return value
+
+
+def models_in(name, kind=Config):
+    """The classes of settings that lie under a name, as `train`: of `model` those of all networks."""
+    if name == "model":
+        return NETWORKS
+    annotation = kind.model_fields[name].annotation
+    return (annotation,) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ()
+
+
+def test_config_that_is_shipped_is_sound():
+    config = check_config(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
+    assert config.runs == "auto"
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"trian": {}}, "'trian': no such setting"),
+        ({"train": {"epoch": 3}}, "'train.epoch': no such setting"),
+        ({"model": {"epoch": 3}}, "'model.epoch': no such setting"),
+        ({"model": {"name": "dnaet"}}, "'model': expected the name of a network, 'danet'"),
+        ({"datasets": {"demo": {"train": {"epoch": 3}}}}, "datasets.demo: 'train.epoch': no such setting"),
+        ({"datasets": {"nwucla": {}}}, "nwucla"),
+        ({"train": {"epochs": 0}}, "'train.epochs'"),
+        ({"model": {"width": 0}}, "'model.width'"),
+        ({"clips": {"streams": []}}, "'clips.streams'"),
+        ({"model": {"width": 30, "heads": 4}}, "multiple of 'heads', got 30 and 4"),
+        ({"train": {"refit": True}, "split": {"validation_share": 0}}, "above 0 for 'train.refit'"),
+        ({"ablation": {"variants": {"complete": {}}}, "methods": {"complete": {}}}, "each once, got 'complete'"),
+        ({"methods": {"joint": {}}, "ablation": {"variants": VARIANTS}}, "each once, got 'joint'"),
+        ({"ensembles": {"danet": ["danet"]}}, "each once, got 'danet'"),
+        ({"ablation": {"variants": {"a/b": {}}}}, "got 'a/b'"),
+        ({"methods": {"A": {}}}, "got 'A'"),
+        ({"methods": {}}, "'methods': "),
+        ({"ablation": {"variants": {"a": {"trian": {}}}}, "datasets": {"demo": {}}}, "ablation.variants.a: 'trian'"),
+        ({"methods": {"a": {"trian": {}}}}, "methods.a: 'trian': no such setting"),
+        ({"methods": {"a": {"model": {"width": 30}}}}, "methods.a: 'model"),
+        ({"clips": {"frames": 15}}, "multiple of 'patch_frames'"),
+        ({"clips": {"frames": 12}}, "multiple of 'segments'"),
+        (
+            {"clips": {"streams": ["joint"]}, "model": {"encoders": [["joint"], ["bone"]]}},
+            "streams', joint, got bone",
+        ),
+        ({"model": {"encoders": [[]]}}, "'model.encoders.0': "),
+    ],
+)
+def test_check_config_names_what_is_wrong(values, named):
+    assert named in refusal(values)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_check_config_refuses_an_old_name_by_the_new_one(old, new):
+    told = f"'{old}': now called '{new}'"
+    assert refusal(nested(old, 1)) == f"config: {told}"
+    if old != "ablation.fused":  # which is the same for all data sets
+        changes = nested(old, 1)
+        assert refusal({"datasets": {"demo": changes}}) == f"config: datasets.demo: {told}"
+        assert told in refusal({"methods": {"a": changes}})
+
+
+@pytest.mark.parametrize("new", RENAMED.values())
+def test_renamed_settings_are_settings(new):
+    *group, name = new.split(".")
+    fields = Config.model_fields
+    if group:
+        fields = {name: field for kind in models_in(*group) for name, field in kind.model_fields.items()}
+    assert name in fields
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_check_config_says_what_was_removed(name):
+    assert refusal(nested(name, 1)) == f"config: '{name}': no such setting any more"
+
+
+def test_read_config_refuses_what_is_no_settings(tmp_path):
+    for text, got in (("- 1", "expected settings by name, got list"), ("a: [", "expected a YAML file of settings")):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(UserError, match=rf"config\.yaml: {got}"):
+            read_config(tmp_path / "config.yaml")
+
+
+def test_data_set_changes_only_what_it_names():
+    config = check_config({"train": {"epochs": 7, "batch_size": 8}, "datasets": {"demo": {"train": {"epochs": 2}}}})
+    assert (config.run("demo").train.epochs, config.run("demo").train.batch_size) == (2, 8)
+    assert config.run("nw_ucla").train.epochs == 7
+
+
+def test_variant_changes_the_shortened_schedule_of_its_data_set():
+    ablation = {"schedule": {"train": {"epochs": 3}}, "variants": {"no_parts": {"model": {"parts": False}}}}
+    config = check_config({"ablation": ablation, "datasets": {"demo": {"train": {"batch_size": 8}}}})
+    complete, changed, whole = (config.run("demo", method) for method in ("complete", "no_parts", "danet"))
+    assert (complete.train.epochs, changed.train.epochs, whole.train.epochs) == (3, 3, 60)
+    assert complete.train.batch_size == changed.train.batch_size == 8
+    assert (complete.model.parts, changed.model.parts) == (True, False)
+
+
+def test_method_is_laid_over_its_data_set_and_changed_by_it():
+    methods = {"danet": {}, "long": {"train": {"epochs": 90}, "seeds": [0, 1]}}
+    demo = {"train": {"epochs": 2, "batch_size": 8}, "methods": {"long": {"train": {"warmup_epochs": 1}}}}
+    config = check_config({"methods": methods, "datasets": {"demo": demo}})
+    danet, long = (config.run("demo", method) for method in methods)
+    assert (danet.train.epochs, danet.train.batch_size, danet.train.warmup_epochs, danet.seeds) == (2, 8, 5, (0,))
+    assert (long.train.epochs, long.train.batch_size, long.train.warmup_epochs, long.seeds) == (90, 8, 1, (0, 1))
+    assert config.run("nw_ucla", "long").train.warmup_epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"methods": {"a": {"split": {"validation_share": 0.2}}}}, "methods.a"),
+        ({"ablation": {"schedule": {"split": {}}}}, "ablation.variants.complete"),
+        ({"datasets": {"demo": {"methods": {"danet": {"split": {}}}}}}, "datasets.demo, methods.danet"),
+    ],
+)
+def test_method_may_not_change_the_split(values, where):
+    assert f"{where}: expected all methods to share one 'split', got one of its own" in refusal(values)
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        ({"dante": {}}, "some of danet, complete, got 'dante'"),
+        (3, "changes by method, got 3"),
+        ({"danet": 3}, "changes by method, got {'danet': 3}"),
+    ],
+)
+def test_data_set_refuses_changes_of_no_method(methods, told):
+    refused = refusal({"datasets": {"demo": {"methods": methods}}})
+    assert refused == f"config: expected in 'datasets.demo.methods' {told}"
+
+
+@pytest.mark.parametrize(
+    ("members", "got"), [(["joint"], "joint"), (["danet", "complete"], "danet, complete"), ([], "none")]
+)
+def test_ensemble_of_unknown_members_is_refused(members, got):
+    told = f"config: expected the ensemble 'both' to be of some of danet, or of complete, got {got}"
+    assert refusal({"ensembles": {"both": members}}) == told
+
+
+def test_ensembles_of_are_those_whose_members_are_there():
+    ensembles = {"streams": ["joint", "bone"], "two": ["danet", "wide"]}
+    methods = {"danet": {}, "wide": {"model": {"width": 128}}}
+    config = check_config({"methods": methods, "ensembles": ensembles, "ablation": {"variants": VARIANTS}})
+    assert config.ensembles_of(config.methods) == ["two"]
+    assert config.ensembles_of(config.ablation.methods) == ["streams"]
+
+
+def test_overlaid_lays_changes_over_mapping_by_mapping():
+    below = {"model": {"name": "danet", "width": 64, "parts": True}, "train": {"epochs": 3}, "seeds": [0, 1]}
+    above = {"model": {"width": 32}, "seeds": [2]}
+    expected = {"model": {"name": "danet", "width": 32, "parts": True}, "train": {"epochs": 3}, "seeds": [2]}
+    assert overlaid(below, above) == expected
+    assert below["model"]["width"] == 64
+
+
+def test_overlaid_replaces_a_model_of_another_name():
+    below = {"model": {"name": "danet", "width": 64}, "train": {"epochs": 3}}
+    assert overlaid(below, {"model": {"name": "other"}})["model"] == {"name": "other"}
+    assert overlaid(below, {"model": {"name": "danet", "heads": 2}})["model"] == below["model"] | {"heads": 2}
+    assert overlaid({"model": {"name": "other"}}, {"model": {"name": "danet", "heads": 2}}) == {
+        "model": {"name": "danet", "heads": 2}
+    }
+
+
+@pytest.mark.parametrize(
+    ("made", "path"), [(schema, "workflow/schemas/config.schema.json"), (settings_page, "docs/settings.md")]
+)
+def test_generate_finds_what_it_made_up_to_date(made, path):
+    assert (ROOT / path).read_text() == made(), "run `make docs`"
+
+
+def test_settings_are_all_explained():
+    explained = 0
+    for group, field in Config.model_fields.items():
+        assert field.description, group
+        for kind in models_in(group):
+            for name, part in kind.model_fields.items():
+                assert part.description, f"{group}.{name}"
+                explained += 1
+    assert explained > 60

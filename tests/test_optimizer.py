@@ -1,4 +1,4 @@
-"""How the weights move: Muon beside torch's own, and which weights it moves."""
+"""How the weights move: Muon beside torch's own, which weights it moves, the learning rate and the running mean."""
 
 import copy
 
@@ -6,16 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from danet.config.networks import Model
-from danet.config.settings import Train
+from danet.config.clips import ClipSettings
+from danet.config.networks import DANetSettings
+from danet.config.settings import TrainSettings
+from danet.models.base import SkeletonModel
 from danet.models.danet.network import DANet
 from danet.skeleton.layout import KINECT_V2
-from danet.training.optimizer import Muon, make_optimizers, orthogonal
+from danet.training.optimizer import Muon, learning_rate, make_optimizers, orthogonal, update_ema
 
 SHAPES = (8, 24), (24, 8), (16, 16), (8, 24)
 
 
-def test_orthogonal_steps_turn_all_directions_at_one_speed() -> None:
+def test_orthogonal_turns_all_directions_at_one_speed() -> None:
     matrices = torch.randn(5, 12, 20, generator=torch.Generator().manual_seed(1))
     for found in (orthogonal(matrices), orthogonal(matrices.mT)):
         values = torch.linalg.svdvals(found)
@@ -47,11 +49,11 @@ def test_muon_moves_as_torchs_does() -> None:
         assert (one - other).norm() < 0.02 * moved  # torch's are of bfloat16
 
 
-def test_each_weight_has_one_optimizer() -> None:
-    streams = ("joint", "bone")
-    settings = Model(width=8, heads=2, encoders=(("joint",), ("bone",)))
-    network = DANet(settings=settings, layout=KINECT_V2, frames=8, streams=streams, actions=3)
-    optimizers = make_optimizers(network, Train(learning_rate=0.01, weight_decay=0.1))
+def test_make_optimizers_gives_each_weight_one() -> None:
+    settings = DANetSettings(width=8, heads=2, encoders=(("joint",), ("bone",)))
+    clips = ClipSettings(frames=8, streams=("joint", "bone"))
+    network = DANet(settings=settings, layout=KINECT_V2, clips=clips, actions=3)
+    optimizers = make_optimizers(network, TrainSettings(learning_rate=0.01, weight_decay=0.1))
     groups = [group for each in optimizers for group in each.param_groups]
     moved, decayed, by_muon = (
         [id(parameter) for group in chosen for parameter in group["params"]]
@@ -64,9 +66,55 @@ def test_each_weight_has_one_optimizer() -> None:
     assert set(by_muon) == matrices - outer
 
 
+class Plain(SkeletonModel):
+    """A network that says nothing of its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv1d(3, 4, 5), nn.BatchNorm1d(4), nn.Linear(4, 2))
+        self.frozen = nn.Parameter(torch.zeros(3, 3), requires_grad=False)
+
+
+def test_make_optimizers_is_adamw_alone_by_default() -> None:
+    network = Plain()
+    (optimizer,) = make_optimizers(network, TrainSettings(weight_decay=0.1))
+    assert isinstance(optimizer, torch.optim.AdamW)
+    decays, others = optimizer.param_groups
+    convolution, norm, linear = network.layers
+    assert (decays["weight_decay"], others["weight_decay"]) == (0.1, 0)
+    assert {id(each) for each in decays["params"]} == {id(convolution.weight), id(linear.weight)}
+    assert {id(each) for each in others["params"]} == {
+        id(each) for each in (convolution.bias, norm.weight, norm.bias, linear.bias)
+    }
+
+
 @pytest.mark.parametrize("shape", [(8, 24), (24, 8)])
-def test_a_step_has_the_size_of_the_rate(shape: tuple[int, int]) -> None:
+def test_muon_steps_have_the_size_of_the_rate(shape: tuple[int, int]) -> None:
     matrix = nn.Parameter(torch.zeros(shape))
     matrix.grad = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     Muon([matrix], lr=0.01, weight_decay=0.0).step()
     assert matrix.detach().square().mean().sqrt() == pytest.approx(0.01, rel=0.2)
+
+
+@pytest.mark.parametrize(("schedule", "after"), [("cosine", [1, 0.5, 0]), ("constant", [1, 1, 1])])
+def test_learning_rate_rises_and_then_does_as_the_schedule_says(schedule: str, after: list[float]) -> None:
+    settings = TrainSettings(epochs=10, warmup_epochs=2, learning_rate=1.0, schedule=schedule)
+    rates = [learning_rate(settings, done, 10) for done in (0, 1, 2, 6, 10)]
+    assert rates == pytest.approx([0, 0.5, *after])
+
+
+def test_update_ema_moves_the_mean_towards_the_weights() -> None:
+    mean, model = nn.Linear(2, 3), nn.Linear(2, 3)
+    weights = model.weight.detach().clone()
+    expected = 0.9 * mean.weight.detach() + 0.1 * weights
+    update_ema(mean, model, 0.9)
+    torch.testing.assert_close(mean.weight.detach(), expected)
+    assert torch.equal(model.weight.detach(), weights)
+
+
+def test_update_ema_takes_over_buffers() -> None:
+    mean, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    model(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
+    update_ema(mean, model, 0.9)
+    assert mean.running_mean.tolist() == model.running_mean.tolist() == pytest.approx([0.2, 0.4])
+    assert mean.num_batches_tracked == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from danet.config.base import check
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.io.files import read_json, write_json, written_whole
@@ -84,7 +85,7 @@ def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> N
 
 
 def _read_metrics(folder: Path) -> Metrics:
-    return Metrics.model_validate(read_json(folder / "metrics.json"))
+    return check(Metrics, read_json(folder / "metrics.json"), str(folder / "metrics.json"))
 
 
 def _mean_where_all(values: Iterable[float | None]) -> float | None:

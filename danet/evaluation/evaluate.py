@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from danet.clips.sequences import Sequences, in_segments, read_recordings
+from danet.config.base import check
 from danet.config.clips import ClipSettings
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
@@ -66,7 +67,7 @@ def evaluate(
     predicted = scores_of(model, sequences, np.arange(len(sequences)), device)
     is_copy = np.array([name in copies for name in sequences.names])
     write_scores(scores, sequences.names, segments, is_copy, labels, predicted)
-    trained = RunRecord.model_validate(read_json(run))
+    trained = check(RunRecord, read_json(run), str(run))
     right = predicted.argmax(axis=1) == labels
     whole = segments == 1
     robustness = Robustness(model, recordings, dataset, clips, device) if corruptions and whole else None

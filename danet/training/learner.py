@@ -132,4 +132,4 @@ def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, 
     torch.manual_seed(description["seed"])
     model = build_model(description).to(device)
     model.set_channel_scale(spread)
-    return State(model, copy.deepcopy(model), make_optimizers(model, settings))
+    return State(model, copy.deepcopy(model).eval(), make_optimizers(model, settings))

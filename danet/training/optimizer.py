@@ -90,5 +90,7 @@ def learning_rate(settings: TrainSettings, done: float, epochs: int) -> float:
 
 @torch.no_grad()
 def update_ema(ema_model: nn.Module, model: nn.Module, decay: float) -> None:
-    """Moves the running mean of the weights towards the weights."""
+    """Moves the running mean of the weights towards the weights; buffers, such as a BatchNorm's means, are copied."""
     torch._foreach_lerp_(list(ema_model.parameters()), list(model.parameters()), 1 - decay)
+    if buffers := list(ema_model.buffers()):
+        torch._foreach_copy_(buffers, list(model.buffers()))

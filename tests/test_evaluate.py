@@ -1,0 +1,97 @@
+"""Evaluation on the test part: scores by name, and accuracies that follow from them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_training import make_prepared, train_once
+
+from danet.datasets.nw_ucla import NW_UCLA
+from danet.errors import UserError
+from danet.evaluation.evaluate import evaluate
+from danet.io.files import read_json
+
+
+def evaluated(prepared, run, out, **changes):
+    """The scores and the metrics of a run, written into the folder `out`."""
+    evaluate(
+        weights=run / "weights.safetensors",
+        run=run / "run.json",
+        centred=prepared / "centred.h5",
+        split=prepared / "split.parquet",
+        dataset=NW_UCLA,
+        scores=out / "scores.parquet",
+        metrics=out / "metrics.json",
+        **changes,
+    )
+    return pd.read_parquet(out / "scores.parquet"), read_json(out / "metrics.json")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    return make_prepared(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def run(prepared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    train_once(prepared, folder, method="mine", train={"epochs": 40, "ema_decay": 0.5, "keep_epochs": True})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(prepared, run):
+    return evaluated(prepared, run, run, epochs=run / "epochs.safetensors")
+
+
+def test_evaluate_scores_the_test_part_by_name(whole):
+    scores, metrics = whole
+    assert all(name.endswith("v03") for name in scores["name"])
+    assert scores["name"].is_unique
+    assert len(scores) == metrics["samples"] == 8
+    assert (scores["label"] == [NW_UCLA.sample(name).action for name in scores["name"]]).all()
+    probabilities = np.stack(scores["scores"])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (scores["prediction"] == probabilities.argmax(axis=1)).all()
+    assert metrics["top1"] == (scores["prediction"] == scores["label"]).mean() >= 0.9
+    assert (metrics["dataset"], metrics["protocol"], metrics["method"]) == ("nw_ucla", "cross_view", "mine")
+    assert metrics["multi_view"] is None, "one view is tested"
+
+
+def test_evaluate_says_what_each_epoch_would_have_scored(whole, run):
+    metrics, recorded = whole[1], read_json(run / "run.json")
+    epochs = metrics["epochs"]
+    assert epochs["chosen"] == {"epoch": recorded["epoch"], "top1": metrics["top1"]}
+    assert epochs["last"]["epoch"] == 40
+    assert epochs["best_on_test"]["top1"] == max(epoch["top1"] for epoch in epochs.values())
+    for key in ("epoch", "validation_top1", "parameters", "seconds"):
+        assert metrics[key] == recorded[key]
+
+
+def test_evaluate_turns_and_corrupts_the_same_samples(whole):
+    _, metrics = whole
+    assert metrics["turned"]["samples"] == 8
+    turned = dict(zip(metrics["turned"]["degrees"], metrics["turned"]["top1"], strict=True))
+    assert list(turned) == list(range(-180, 181, 15))
+    assert turned[0] == metrics["top1"]
+    corruptions = metrics["corruptions"]
+    assert {each["plain"] for each in corruptions} == {metrics["top1"]}
+    assert {each["samples"] for each in corruptions} == {8}
+    kinds = {each["what"] for each in corruptions}
+    assert kinds == {"joints lost", "jitter", "frames lost", "lower frame rate", "cut short"}, "one person a recording"
+    strongest = {each["what"]: each["top1"] for each in corruptions}  # of each kind it comes last
+    assert strongest["joints lost"] < metrics["top1"]
+
+
+def test_evaluate_without_epochs_and_corruptions_leaves_them_out(prepared, run, whole, tmp_path):
+    scores, metrics = evaluated(prepared, run, tmp_path, corruptions=False)
+    pd.testing.assert_frame_equal(scores, whole[0])
+    left_out = {"epochs": None, "turned": None, "corruptions": []}
+    assert metrics == whole[1] | left_out
+
+
+def test_evaluate_refuses_a_run_record_that_is_none(prepared, run, tmp_path):
+    (tmp_path / "weights.safetensors").symlink_to(run / "weights.safetensors")
+    (tmp_path / "run.json").write_text('{"dataset": "nw_ucla"}')
+    with pytest.raises(UserError, match=r"run\.json: 'title': Field required"):
+        evaluated(prepared, tmp_path, tmp_path)
+    assert not (tmp_path / "metrics.json").exists()

@@ -1,17 +1,18 @@
-"""Clips: what is cut, turned, filled and paired."""
+"""Sequences and the clips that are cut of them: what is filled, turned, mirrored, hidden and disturbed."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips.sequences import Sequences, facing_turn, fill_gaps, load_sequences, rotation, windows
+from danet.clips.sequences import Sequences, facing_turn, fill_gaps, in_segments, read_recordings, rotation
+from danet.clips.sequences import test_crops as crops_at_test
 from danet.clips.streams import channel_places
-from danet.config.settings import Clips
-from danet.io.store import write_records
+from danet.config.clips import ClipSettings
+from danet.errors import UserError
+from danet.io.store import open_records, write_records
 from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import Sequence
-from danet.training.batches import group_views
 
 
 def walk(rng, frames=30, actors=1):
@@ -20,9 +21,9 @@ def walk(rng, frames=30, actors=1):
     return joints.astype(np.float32)
 
 
-def test_a_clip_at_test_is_the_whole_sequence_in_order(rng):
+def test_cut_at_test_takes_the_whole_sequence_in_order(rng):
     joints = walk(rng, 60)
-    made = Sequences([Sequence("a", joints)], KINECT_V2, Clips(frames=60, face_camera=False, streams=("joint",)))
+    made = Sequences([Sequence("a", joints)], KINECT_V2, ClipSettings(frames=60, face_camera=False, streams=("joint",)))
     cut = made.cut(np.array([0]), None)
     middles = np.arange(60) * 59 / 60 + 59 / 120
     for axis in range(3):
@@ -30,8 +31,8 @@ def test_a_clip_at_test_is_the_whole_sequence_in_order(rng):
         np.testing.assert_allclose(cut.joints[0, :, 4, axis], expected, atol=1e-6)
 
 
-def test_streams_are_bones_and_motions(rng):
-    settings = Clips(frames=16, face_camera=False)
+def test_cut_gives_places_bones_and_motions(rng):
+    settings = ClipSettings(frames=16, face_camera=False)
     cut = Sequences([Sequence("a", walk(rng))], KINECT_V2, settings).cut(np.array([0]), None)
     joint, bone, motion, bone_motion = np.split(cut.channels, 4, axis=-1)
     others = np.arange(25) != KINECT_V2.origin
@@ -44,10 +45,10 @@ def test_streams_are_bones_and_motions(rng):
     assert not motion[:, -1].any()
 
 
-def test_distances_are_from_the_middle_and_the_ends_of_the_body_and_no_turn_changes_them(rng):
+def test_cut_gives_distances_that_no_turn_changes(rng):
     ends = ("spine base", "head", "left hand tip", "right hand tip", "left foot", "right foot")
     marks = [KINECT_V2.joints.index(name) for name in ends]
-    kinds = Clips(frames=16, face_camera=False, streams=("bone", "distance"))
+    kinds = ClipSettings(frames=16, face_camera=False, streams=("bone", "distance"))
     joints = walk(rng)
     turn = rotation(np.array([1.0]), 1)[0] @ rotation(np.array([0.5]), 0)[0]
     seen, turned = (
@@ -67,11 +68,11 @@ def test_distances_are_from_the_middle_and_the_ends_of_the_body_and_no_turn_chan
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(-np.pi, np.pi), st.integers(0, 1000))
-def test_every_view_faces_the_camera_alike(angle, seed):
+def test_sequences_face_the_camera_alike_from_every_view(angle, seed):
     joints = walk(np.random.default_rng(seed))
     turn = rotation(np.array([angle]), 1)[0].astype(np.float32)
     clips = [
-        Sequences([Sequence("a", seen)], KINECT_V2, Clips()).cut(np.array([0]), None).joints
+        Sequences([Sequence("a", seen)], KINECT_V2, ClipSettings()).cut(np.array([0]), None).joints
         for seen in (joints, joints @ turn.T)
     ]
     np.testing.assert_allclose(*clips, atol=1e-4)
@@ -79,14 +80,14 @@ def test_every_view_faces_the_camera_alike(angle, seed):
     assert abs(across[2]) < 0.1 * across[0] + 0.1
 
 
-def test_facing_keeps_the_vertical(rng):
+def test_facing_turn_keeps_the_vertical(rng):
     turn = facing_turn(walk(rng)[:, 0], KINECT_V2)
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
     np.testing.assert_allclose(turn[1], [0, 1, 0], atol=1e-6)
     assert np.linalg.det(turn) == pytest.approx(1, abs=1e-6)
 
 
-def test_gaps_are_bridged_and_ends_trimmed(rng):
+def test_fill_gaps_bridges_gaps_and_trims_ends(rng):
     joints = walk(rng, 12, actors=2) + 5
     joints[[0, 1, 11]] = 0
     joints[4:6, 0] = 0
@@ -98,16 +99,16 @@ def test_gaps_are_bridged_and_ends_trimmed(rng):
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_a_sequence_of_hardly_any_frames(rng, frames):
-    cut = Sequences([Sequence("a", walk(rng, frames))], KINECT_V2, Clips()).cut(
+def test_cut_makes_whole_clips_of_hardly_any_frames(rng, frames):
+    cut = Sequences([Sequence("a", walk(rng, frames))], KINECT_V2, ClipSettings()).cut(
         np.zeros(3, int), np.random.default_rng(0)
     )
     assert cut.channels.shape == (3, 32, 25, 12)
     assert np.isfinite(cut.channels).all()
 
 
-def test_augmentation_follows_the_generator_and_nothing_else(rng):
-    made = Sequences([Sequence(str(i), walk(rng, actors=1 + i % 2)) for i in range(4)], KINECT_V2, Clips())
+def test_cut_follows_the_generator_and_nothing_else(rng):
+    made = Sequences([Sequence(str(i), walk(rng, actors=1 + i % 2)) for i in range(4)], KINECT_V2, ClipSettings())
     samples = np.arange(4)
     cut = {key: made.cut(samples, np.random.default_rng(key)).joints for key in ((0, 1), (0, 2), (1, 1))}
     np.testing.assert_array_equal(cut[0, 1], made.cut(samples, np.random.default_rng((0, 1))).joints)
@@ -115,10 +116,10 @@ def test_augmentation_follows_the_generator_and_nothing_else(rng):
     assert not np.allclose(cut[0, 1], cut[1, 1]), "another seed"
 
 
-def test_a_mirrored_clip_has_left_and_right_swapped(rng):
+def test_cut_mirrored_swaps_left_and_right(rng):
     settings = {"turn_degrees": 0, "tilt_degrees": 0, "scale": 0, "shortest_crop": 1.0, "face_camera": False}
     cuts = [
-        Sequences([Sequence("a", walk(np.random.default_rng(0)))], KINECT_V2, Clips(**settings, mirror=mirror))
+        Sequences([Sequence("a", walk(np.random.default_rng(0)))], KINECT_V2, ClipSettings(**settings, mirror=mirror))
         .cut(np.array([0]), np.random.default_rng(1))
         .joints
         for mirror in (0.0, 1.0)
@@ -127,8 +128,8 @@ def test_a_mirrored_clip_has_left_and_right_swapped(rng):
     np.testing.assert_allclose(cuts[1][:, :, 3], cuts[0][:, :, 3] * [-1, 1, 1], atol=1e-6)
 
 
-def test_masked_joints_are_zero_throughout_a_clip(rng):
-    made = Sequences([Sequence("a", walk(rng))], KINECT_V2, Clips(masked_joints=0.4))
+def test_cut_masks_joints_throughout_a_clip(rng):
+    made = Sequences([Sequence("a", walk(rng))], KINECT_V2, ClipSettings(masked_joints=0.4))
     channels = made.cut(np.zeros(40, int), np.random.default_rng(1)).channels
     still = (channels == 0).all(axis=(1, 3))
     assert 0.3 < still.mean() < 0.5
@@ -137,9 +138,9 @@ def test_masked_joints_are_zero_throughout_a_clip(rng):
     assert (made.cut(np.zeros(2, int), None).channels[..., :3] != 0).any(axis=(1, 3)).all(), "never at test"
 
 
-def test_each_sample_has_noise_of_its_own_deviation(rng):
+def test_cut_jitters_each_sample_by_its_own_deviation(rng):
     still = np.repeat(walk(rng, 1), 30, axis=0)
-    settings = Clips(turn_degrees=0, tilt_degrees=0, scale=0, face_camera=False, jitter_metres=0.05)
+    settings = ClipSettings(turn_degrees=0, tilt_degrees=0, scale=0, face_camera=False, jitter_metres=0.05)
     cut = Sequences([Sequence("a", still)], KINECT_V2, settings).cut(np.zeros(200, int), np.random.default_rng(1))
     deviation = (cut.joints - still[0, 0]).std(axis=(1, 2, 3))
     assert deviation.min() < 0.005
@@ -147,51 +148,28 @@ def test_each_sample_has_noise_of_its_own_deviation(rng):
     assert deviation.mean() == pytest.approx(0.025, abs=0.004)
 
 
-def test_some_clips_are_spared_the_noise(rng):
+def test_cut_spares_some_clips_the_jitter(rng):
     still = np.repeat(walk(rng, 1), 30, axis=0)
     plain = {"turn_degrees": 0, "tilt_degrees": 0, "scale": 0, "face_camera": False}
-    settings = Clips(**plain, jitter_metres=0.05, jitter_chance=0.25)
+    settings = ClipSettings(**plain, jitter_metres=0.05, jitter_chance=0.25)
     cut = Sequences([Sequence("a", still)], KINECT_V2, settings).cut(np.zeros(400, int), np.random.default_rng(1))
     moved = np.abs(cut.joints - still[0, 0]).max(axis=(1, 2, 3))
     assert (moved > 1e-5).mean() == pytest.approx(0.25, abs=0.07)
     assert moved.max() > 0.1
 
 
-def test_both_actors_of_a_sample_are_turned_alike(rng):
+def test_cut_turns_both_actors_of_a_sample_alike(rng):
     person = walk(rng)
     joints = np.concatenate([person, person + 1], axis=1)
-    settings = Clips(turn_degrees=180, scale=0.0, shortest_crop=1.0)
+    settings = ClipSettings(turn_degrees=180, scale=0.0, shortest_crop=1.0)
     cut = Sequences([Sequence("a", joints)], KINECT_V2, settings).cut(np.array([0]), np.random.default_rng(1))
     offset = cut.joints[1] - cut.joints[0]
     np.testing.assert_allclose(offset, np.broadcast_to(offset[0, 0], offset.shape), atol=1e-5)
 
 
-def test_partners_are_other_views_of_one_performance(rng):
-    performances = ["a", "a", "b", "c", "c", "c"]
-    seen = set()
-    for _ in range(40):
-        groups = group_views(performances, "views", rng)
-        assert sorted(groups[:, 0]) == list(range(6)), "every sample comes first once"
-        for own, other in groups:
-            assert performances[own] == performances[other]
-            assert (own == other) == (performances[own] == "b"), "b has no other view"
-        seen |= {tuple(group) for group in groups.tolist()}
-    assert {(3, 4), (3, 5), (4, 3), (4, 5), (5, 3), (5, 4)} <= seen
-
-
-def test_partners_are_copies_or_nobody(rng):
-    performances = ["a", "a", "b", "c", "c", "c"]
-    copies = group_views(performances, "copies", rng)
-    assert sorted(copies[:, 0]) == sorted(copies[:, 1]) == list(range(6))
-    assert (copies[:, 0] == copies[:, 1]).all()
-    alone = group_views(performances, "none", rng)
-    assert alone.shape == (6, 1)
-    assert sorted(alone[:, 0]) == list(range(6))
-
-
-def test_a_part_of_a_batch_is_its_clips_counted_anew(rng):
+def test_clip_batch_of_some_samples_counts_them_anew(rng):
     actors = (1, 2, 1, 2)
-    made = Sequences([Sequence(str(n), walk(rng, actors=n)) for n in actors], KINECT_V2, Clips(frames=8))
+    made = Sequences([Sequence(str(n), walk(rng, actors=n)) for n in actors], KINECT_V2, ClipSettings(frames=8))
     whole = made.cut(np.arange(4), rng)
     part = whole.of(np.array([1, 3]))
     np.testing.assert_array_equal(part.channels, whole.channels[[1, 2, 4, 5]])
@@ -200,9 +178,9 @@ def test_a_part_of_a_batch_is_its_clips_counted_anew(rng):
     assert part.samples == 2
 
 
-def test_each_epoch_each_seed_and_each_clip_is_drawn_by_itself(rng):
+def test_cut_draws_each_clip_by_itself(rng):
     """The one thread that cuts clips draws on one generator, so that nothing is drawn twice."""
-    made = Sequences([Sequence("a", walk(rng))] * 2, KINECT_V2, Clips(frames=8))
+    made = Sequences([Sequence("a", walk(rng))] * 2, KINECT_V2, ClipSettings(frames=8))
     samples = np.array([0, 1, 0])
     drawn = {key: made.cut(samples, np.random.default_rng(key)).channels for key in [(0, 0), (0, 1), (1, 0)]}
     clips = np.concatenate(list(drawn.values())).reshape(9, -1)
@@ -210,25 +188,38 @@ def test_each_epoch_each_seed_and_each_clip_is_drawn_by_itself(rng):
     np.testing.assert_array_equal(drawn[0, 0], made.cut(samples, np.random.default_rng((0, 0))).channels)
 
 
-def test_windows_slide_over_the_sequence_from_end_to_end(rng):
-    settings = Clips(frames=10, face_camera=False, streams=("bone",), windows=(1, 0.5))
+def test_crops_at_test_slide_over_the_sequence_from_end_to_end(rng):
+    settings = ClipSettings(frames=10, face_camera=False, streams=("bone",), test_crops=(1, 0.5))
     joints = np.zeros((101, 1, 25, 3), np.float32)
     joints[:, 0, :, 1] = np.arange(25)
     joints[:, 0, 3, 0] = np.arange(101)
     made = Sequences([Sequence("a", joints)], KINECT_V2, settings)
-    times = [made.cut(np.array([0]), None, window).joints[0, :, 3, 0] for window in windows(settings)]
+    times = [made.cut(np.array([0]), None, crop).joints[0, :, 3, 0] for crop in crops_at_test(settings)]
     for (start, length), found in zip([(0, 100), (0, 50), (25, 50), (50, 50)], times, strict=True):
         np.testing.assert_allclose(found, start + length * (np.arange(10) + 0.5) / 10, atol=1e-4)
 
 
-def test_a_sequence_of_fewer_frames_than_segments_stands_still_at_its_end(rng, tmp_path):
+def test_in_segments_holds_the_last_frame_where_frames_are_few(rng):
     people = {name: walk(rng, frames) for name, frames in (("a", 7), ("b", 23), ("c", 7))}
-    records = (Sequence(name, joints).to_record() for name, joints in people.items())
-    write_records(tmp_path / "x.h5", "centred", records, {"layout": KINECT_V2.described})
-    made, _, _ = load_sequences(tmp_path / "x.h5", set(people), Clips(frames=4, face_camera=False), segments=10)
+    parts = in_segments([Sequence(name, joints) for name, joints in people.items()], 10)
+    made = Sequences(parts, KINECT_V2, ClipSettings(frames=4, face_camera=False))
     assert made.names == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     assert made.frames.min() == 1
+    assert [len(part.joints) for part in parts[10:20]] == [3, 3, 3, 2, 2, 2, 2, 2, 2, 2]
+    np.testing.assert_array_equal(np.concatenate([part.joints for part in parts[10:20]]), people["b"])
     for first, name in ((0, "a"), (20, "c")):
         for segment, frame in enumerate([0, 1, 2, 3, 4, 5, 6, 6, 6, 6]):
             shown = made.cut(np.array([first + segment]), None).joints[0]
             np.testing.assert_allclose(shown, np.broadcast_to(people[name][frame, 0], shown.shape), atol=1e-6)
+
+
+def test_read_recordings_takes_those_named_in_the_order_of_the_file(rng, tmp_path):
+    people = {name: walk(rng, 7) for name in "abc"}
+    records = (Sequence(name, joints).to_record() for name, joints in people.items())
+    write_records(tmp_path / "x.h5", "centred", records, {"layout": KINECT_V2.described})
+    with open_records(tmp_path / "x.h5", "centred") as opened:
+        read = read_recordings(opened, {"c", "a", "absent"})
+        assert [each.name for each in read] == ["a", "c"]
+        np.testing.assert_allclose(read[1].joints, people["c"], atol=1e-6)
+        with pytest.raises(UserError, match=r"x\.h5: expected at least one of the samples asked for, got none"):
+            read_recordings(opened, {"absent"})

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danet.clips.sequences import Sequences, facing_turn, fill_gaps, in_segments, read_recordings, rotation
-from danet.clips.sequences import test_crops as crops_at_test
+from danet.clips.sequences import crops_of
 from danet.clips.streams import channel_places
 from danet.config.clips import ClipSettings
 from danet.errors import UserError
@@ -188,13 +188,13 @@ def test_cut_draws_each_clip_by_itself(rng):
     np.testing.assert_array_equal(drawn[0, 0], made.cut(samples, np.random.default_rng((0, 0))).channels)
 
 
-def test_crops_at_test_slide_over_the_sequence_from_end_to_end(rng):
+def test_crops_of_slide_over_the_sequence_from_end_to_end(rng):
     settings = ClipSettings(frames=10, face_camera=False, streams=("bone",), test_crops=(1, 0.5))
     joints = np.zeros((101, 1, 25, 3), np.float32)
     joints[:, 0, :, 1] = np.arange(25)
     joints[:, 0, 3, 0] = np.arange(101)
     made = Sequences([Sequence("a", joints)], KINECT_V2, settings)
-    times = [made.cut(np.array([0]), None, crop).joints[0, :, 3, 0] for crop in crops_at_test(settings)]
+    times = [made.cut(np.array([0]), None, crop).joints[0, :, 3, 0] for crop in crops_of(settings)]
     for (start, length), found in zip([(0, 100), (0, 50), (25, 50), (50, 50)], times, strict=True):
         np.testing.assert_allclose(found, start + length * (np.arange(10) + 0.5) / 10, atol=1e-4)
 

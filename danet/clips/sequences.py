@@ -156,7 +156,7 @@ def in_segments(recordings: Iterable[Sequence], count: int) -> list[Sequence]:
     return [Sequence(whole.name, part) for whole in recordings for part in parts(whole.joints)]
 
 
-def test_crops(settings: ClipSettings) -> list[Crop]:
+def crops_of(settings: ClipSettings) -> list[Crop]:
     """The crops that a sequence is tested in: those of one share spread evenly, from end to end."""
     return [
         ((1 - share) * position, share)

@@ -15,6 +15,11 @@ def channel_places(streams: Ordered[Stream], layout: Layout) -> dict[Stream, ran
     return {name: range(end - count, end) for name, count, end in zip(streams, counts, ends, strict=True)}
 
 
+def channel_count(streams: Ordered[Stream], layout: Layout) -> int:
+    """How many channels these streams have together."""
+    return sum(map(len, channel_places(streams, layout).values()))
+
+
 def motion(values: np.ndarray) -> np.ndarray:
     """The change to the next frame; nothing after the last."""
     moved = np.zeros_like(values)

@@ -6,6 +6,7 @@ The test part is read here and, for what the networks attend to, in `attention`.
 import copy
 import logging
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,24 @@ from danet.models.base import SkeletonModel
 from danet.models.weights import load_model, read_tensors
 from danet.preparation.split import copies_of_training
 from danet.results import EpochAccuracy, Epochs, Metrics, MultiView, RunRecord
+from danet.skeleton.recording import Sequence
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is evaluated on: the N recordings of a test part, each in S segments, so that B = N S sequences are scored.
+
+    `labels` (B,) and `is_copy` (B,), whether a sequence shows what a training sample shows, are those of `sequences`.
+    """
+
+    dataset: Dataset
+    recordings: list[Sequence]
+    sequences: Sequences
+    labels: np.ndarray
+    is_copy: np.ndarray
+    segments: int
 
 
 def evaluate(
@@ -53,10 +70,20 @@ def evaluate(
     with `corruptions` also how the accuracy holds on turned and on corrupted recordings.
     """
     model, description = load_model(weights)
-    device = pick_device(threads)
-    model = model.to(device)
+    backend = TorchBackend(model, description, pick_device(threads))
+    trained = check(RunRecord, read_json(run), str(run))
     clips = ClipSettings.model_validate(description["clips"])
-    segments = dataset.protocol(description["protocol"]).segments
+    evaluation = read_test_part(centred, split, dataset, description["protocol"], clips)
+    computed = scores_of(model, evaluation.sequences, np.arange(len(evaluation.sequences)), backend.device)
+    result = measure(backend, evaluation, computed, trained, epochs, corruptions)
+    log.info("%s", result)
+    write_scores(scores, evaluation, computed)
+    write_json(metrics, result.model_dump(mode="json"))
+
+
+def read_test_part(centred: Path, split: Path, dataset: Dataset, protocol: str, clips: ClipSettings) -> Evaluation:
+    """The test part of a protocol. Errors: UserError when none of it is in the file."""
+    segments = dataset.protocol(protocol).segments
     parts = pd.read_parquet(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
     with open_records(centred, "centred") as records:
@@ -64,44 +91,54 @@ def evaluate(
         recordings = read_recordings(records, {name for name, part in part_of.items() if part == "test"})
     sequences = Sequences(in_segments(recordings, segments), dataset.layout, clips)
     labels = np.array([dataset.sample(name).action for name in sequences.names])
-    predicted = scores_of(model, sequences, np.arange(len(sequences)), device)
     is_copy = np.array([name in copies for name in sequences.names])
-    write_scores(scores, sequences.names, segments, is_copy, labels, predicted)
-    trained = check(RunRecord, read_json(run), str(run))
-    right = predicted.argmax(axis=1) == labels
-    whole = segments == 1
-    robustness = Robustness(model, recordings, dataset, clips, device) if corruptions and whole else None
-    backend = TorchBackend(model, description, device)
-    result = Metrics(
-        **{key: description[key] for key in ("dataset", "protocol", "method", "seed", "simulated")},
-        top1=top_k(predicted, labels, 1),
-        top5=top_k(predicted, labels, 5),
+    return Evaluation(dataset, recordings, sequences, labels, is_copy, segments)
+
+
+def measure(
+    backend: TorchBackend,
+    evaluation: Evaluation,
+    scores: np.ndarray,
+    trained: RunRecord,
+    epochs: Path | None,
+    corruptions: bool,
+) -> Metrics:
+    """The metrics of a network whose scores (B, A) these are. Of recordings in segments robustness is not measured."""
+    model, labels = backend.model, evaluation.labels
+    right = scores.argmax(axis=1) == labels
+    whole = evaluation.segments == 1
+    robustness = Robustness(backend, evaluation.recordings, evaluation.dataset) if corruptions and whole else None
+    return Metrics(
+        dataset=trained.dataset,
+        protocol=trained.protocol,
+        method=trained.method,
+        seed=trained.seed,
+        simulated=trained.simulated,
+        top1=top_k(scores, labels, 1),
+        top5=top_k(scores, labels, 5),
         samples=len(labels),
         parameters=trained.parameters,
         seconds=trained.seconds,
         epoch=trained.epoch,
         validation_top1=trained.validation_top1,
-        **apart_from_copies(right, is_copy),
-        segments=tuple(right.reshape(-1, segments).mean(axis=0).tolist()),
-        epochs=epoch_accuracies(model, epochs, sequences, labels, trained.epoch, device) if epochs else None,
-        calibration=calibration(predicted, labels),
-        multi_view=multi_view(backend, sequences, predicted, dataset) if whole else None,
+        **apart_from_copies(right, evaluation.is_copy),
+        segments=tuple(right.reshape(-1, evaluation.segments).mean(axis=0).tolist()),
+        epochs=epoch_accuracies(model, epochs, evaluation, trained.epoch, backend.device) if epochs else None,
+        calibration=calibration(scores, labels),
+        multi_view=multi_view(backend, evaluation, scores) if whole else None,
         turned=robustness.turned() if robustness else None,
         corruptions=robustness.corrupted() if robustness else (),
-    ).model_dump(mode="json")
-    log.info("%s", result)
-    write_json(metrics, result)
+    )
 
 
-def write_scores(
-    path: Path, names: list[str], segments: int, is_copy: np.ndarray, labels: np.ndarray, scores: np.ndarray
-) -> None:
+def write_scores(path: Path, evaluation: Evaluation, scores: np.ndarray) -> None:
     """Writes a row for each test sample and segment: its name, its label, and its scores (B, A)."""
+    names = evaluation.sequences.names
     columns = {
         "name": names,
-        "segment": np.arange(len(names)) % segments,
-        "copy": is_copy,
-        "label": labels,
+        "segment": np.arange(len(names)) % evaluation.segments,
+        "copy": evaluation.is_copy,
+        "label": evaluation.labels,
         "prediction": scores.argmax(axis=1),
         "scores": pa.array(list(scores), pa.list_(pa.float32())),
     }
@@ -109,16 +146,16 @@ def write_scores(
         pq.write_table(pa.table(columns), partial)
 
 
-def multi_view(backend: Backend, sequences: Sequences, alone: np.ndarray, dataset: Dataset) -> MultiView | None:
+def multi_view(backend: Backend, evaluation: Evaluation, alone: np.ndarray) -> MultiView | None:
     """Accuracy when the test recordings of one performance, from several cameras, get one label between them.
 
     `alone` (B, A) are the scores of each recording by itself, for comparison. None where no performance was tested from
     two cameras, or where the cameras did not run at one time.
     """
+    dataset, sequences, labels = evaluation.dataset, evaluation.sequences, evaluation.labels
     if not dataset.synchronous:
         return None
     performances: dict[str, list[int]] = defaultdict(list)
-    labels = np.array([dataset.sample(name).action for name in sequences.names])
     for index, name in enumerate(sequences.names):
         performances[dataset.sample(name).performance].append(index)
     by_views: dict[int, list[list[int]]] = defaultdict(list)
@@ -144,12 +181,7 @@ def multi_view(backend: Backend, sequences: Sequences, alone: np.ndarray, datase
 
 
 def epoch_accuracies(
-    model: SkeletonModel,
-    epochs: Path,
-    sequences: Sequences,
-    labels: np.ndarray,
-    chosen: int,
-    device: torch.device,
+    model: SkeletonModel, epochs: Path, evaluation: Evaluation, chosen: int, device: torch.device
 ) -> Epochs | None:
     """Top-1 after the last epoch, the `chosen` one, and the one that is best on the test part, which is no result.
 
@@ -162,11 +194,12 @@ def epoch_accuracies(
         weights[int(epoch)][name] = value
     if not weights:
         return None
+    sequences = evaluation.sequences
     kept = copy.deepcopy(model.state_dict())
     top1: dict[int, float] = {}
     for number in sorted(weights):
         model.load_state_dict(weights[number])
-        top1[number] = top_k(scores_of(model, sequences, np.arange(len(sequences)), device), labels, 1)
+        top1[number] = top_k(scores_of(model, sequences, np.arange(len(sequences)), device), evaluation.labels, 1)
     model.load_state_dict(kept)
     last, best = max(top1), max(top1, key=lambda number: top1[number])
     return Epochs(

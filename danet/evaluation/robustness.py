@@ -4,14 +4,12 @@ from collections.abc import Sequence as Ordered
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from danet.clips.sequences import Sequences, rotation
 from danet.config.clips import ClipSettings
 from danet.datasets.dataset import Dataset
 from danet.evaluation.corruptions import CORRUPTIONS, swap_people
-from danet.inference.scores import scores_of
-from danet.models.base import SkeletonModel
+from danet.inference.scores import TorchBackend, scores_of
 from danet.results import Corruption, Turned
 from danet.skeleton.recording import Sequence
 
@@ -22,20 +20,14 @@ MOST_SAMPLES = 512
 class Robustness:
     """Accuracies of one network on at most MOST_SAMPLES of the test recordings, evenly spread over their names."""
 
-    def __init__(
-        self,
-        model: SkeletonModel,
-        recordings: Ordered[Sequence],
-        dataset: Dataset,
-        clips: ClipSettings,
-        device: torch.device,
-    ):
+    def __init__(self, backend: TorchBackend, recordings: Ordered[Sequence], dataset: Dataset):
         ordered = sorted(recording.name for recording in recordings)
         places = np.linspace(0, len(ordered) - 1, MOST_SAMPLES).round().astype(int)
         chosen = {ordered[place] for place in places}
         self.recordings = [recording for recording in recordings if recording.name in chosen]
         self.labels = np.array([dataset.sample(recording.name).action for recording in self.recordings])
-        self.model, self.layout, self.clips, self.device = model, dataset.layout, clips, device
+        self.clips = ClipSettings.model_validate(backend.description["clips"])
+        self.backend, self.layout = backend, dataset.layout
 
     def turned(self) -> Turned:
         """Top-1 accuracy at each of TURNS."""
@@ -72,5 +64,5 @@ class Robustness:
     def _right(self, recordings: Ordered[Sequence]) -> np.ndarray:
         """(N,) bool: which of these recordings get their label."""
         sequences = Sequences(recordings, self.layout, self.clips)
-        scores = scores_of(self.model, sequences, np.arange(len(sequences)), self.device)
+        scores = scores_of(self.backend.model, sequences, np.arange(len(sequences)), self.backend.device)
         return scores.argmax(axis=1) == self.labels

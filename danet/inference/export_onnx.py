@@ -69,6 +69,8 @@ def export_onnx(weights: Path, out: Path) -> dict[str, float]:
     if out.suffix != ".onnx":
         raise UserError(f"{out}: expected a name that ends in .onnx, got '{out.suffix}'")
     model, description = load_model(weights)
+    if not model.exports_to_onnx:
+        raise UserError(f"{weights}: expected a network that ONNX can hold, got a {description['model']['name']}")
     portable = Portable(model).eval()
     rng = np.random.default_rng(0)
     content = _as_onnx(portable, _random_inputs(description, rng, *CHECKED[-1]), description)

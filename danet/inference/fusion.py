@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from danet.clips.sequences import ClipBatch, Sequences, test_crops
+from danet.clips.sequences import ClipBatch, Sequences, crops_of
 
 
 class Backend(Protocol):
@@ -34,7 +34,7 @@ def multi_view_scores(backend: Backend, sequences: Sequences, performances: np.n
     own = samples.repeat(views, axis=1)  # (G, n n)
     other = np.tile(samples, views) if description["uses_pairs"] else own
     scores = []
-    for crop in test_crops(sequences.settings):
+    for crop in crops_of(sequences.settings):
         batch = sequences.cut(performances.reshape(-1), None, crop)
         probabilities, _ = backend.classify(batch, own.reshape(-1), other.reshape(-1))
         scores.append(probabilities.reshape(count, views * views, -1).mean(axis=1))

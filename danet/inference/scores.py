@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from danet.clips.sequences import ClipBatch, Sequences, test_crops
+from danet.clips.sequences import ClipBatch, Sequences, crops_of
 from danet.device import to_device
 from danet.inference.fusion import over_crops
 from danet.models.base import ClipTensors, SkeletonModel, take
@@ -25,7 +25,7 @@ def scores_of(model: SkeletonModel, sequences: Sequences, samples: np.ndarray, d
     model.eval()
 
     def scores(chosen: np.ndarray) -> np.ndarray:
-        cuts = (sequences.cut(chosen, None, crop) for crop in test_crops(sequences.settings))
+        cuts = (sequences.cut(chosen, None, crop) for crop in crops_of(sequences.settings))
         by_crop = [model(as_tensors(batch, device)).logits.float().softmax(dim=1) for batch in cuts]
         return over_crops(torch.stack(by_crop).cpu().numpy(), model.confidence_power, model.temperature)
 

@@ -80,6 +80,7 @@ class SkeletonModel(nn.Module):
     confidence_power = 4.0  # the power of its highest score by which a test crop counts
     temperature = 1.0  # by which the logarithms of the scores are divided once they are averaged
     fused_members = 1  # how many labels of its own the network averages
+    exports_to_onnx = True  # whether it can be written for ONNX Runtime
 
     @property
     def tokens(self) -> list[str]:

@@ -37,6 +37,7 @@ from danet.report.columns import (
     UNEXPECTED,
 )
 from danet.report.html_table import Column, Table, as_markdown, present
+from danet.report.protocol_tables import FACTORS
 from danet.report.runs import Group, Preparation, Run
 from danet.report.svg import inlined, width_pixels
 from danet.results import Cost, Metrics
@@ -145,57 +146,72 @@ def group_section(group: Group, datasets: Mapping[str, Dataset], files: Files) -
     """Figures and tables of one method on one protocol."""
     known = group.dataset in datasets
     protocol = datasets[group.dataset].protocols.get(group.protocol) if known else None
-    confusion = keep(files, f"{group.slug}--confusion", protocol_tables.confusion(group))
-    curves = keep(files, f"{group.slug}--curves", protocol_tables.curves(group))
-    drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}
-    by_factor = {}
-    for factor in protocol_tables.FACTORS:
-        frame = protocol_tables.by_factor(group, factor)
-        if frame is None:
-            continue
-        columns = (Column(factor, factor.capitalize(), "text" if factor == "view" else "number"), SAMPLES, TOP1_BAR)
-        name = f"{group.slug}--by-{factor}"
-        by_factor[factor] = show(files, name, frame, columns, caption=f"Accuracy by {factor}")
-        if factor == "view" and len(frame) > 1:
-            drawn["by-view"] = (figures.by_view(group, frame), by_factor[factor].csv)
-    turned = protocol_tables.turned(group)
-    if turned is not None:
-        drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
-    corrupted = protocol_tables.robustness(group)
-    robust = None
-    if corrupted is not None:
-        caption = "Accuracy on corrupted recordings"
-        robust = show(files, f"{group.slug}--robustness", corrupted, ROBUSTNESS, caption=caption)
-        drawn["robustness"] = (figures.robustness(group, corrupted), robust.csv)
-    calibrated = protocol_tables.calibration(group)
-    if calibrated is not None:
-        csv = keep(files, f"{group.slug}--calibration", calibrated)
-        drawn["calibration"] = (figures.calibration(group, calibrated), csv)
-    pairs = protocol_tables.confused(group)
-    name = f"{group.slug}--confused-pairs"
-    confused = show(files, name, pairs, CONFUSED, caption="Most confused pairs", most=MOST_PAIRS)
-    actions = protocol_tables.per_action(group)
+    shown = group_tables(group, files)
+    first = group.runs[0]
     return {
         "id": group.slug,
         "title": group.title,
         "about": protocol.about[:1].upper() + protocol.about[1:] if protocol else "",
         "simulated": group.simulated,
         "seeds": len(group.runs),
-        "samples": group.runs[0].metrics.samples,
+        "samples": first.metrics.samples,
         "accuracy": tables.accuracy([group]).iloc[0],
         "differing": group.differing,
-        "left_out": group.runs[0].record.settings.get("split", {}).get("leave_out", []),
-        "copies": group.runs[0].metrics.copies_of_training,
+        "left_out": first.record.settings.get("split", {}).get("leave_out", []),
+        "copies": first.metrics.copies_of_training,
         "top1_without_copies": group.top1_without_copies,
         "validated": all(run.metrics.validation_top1 is not None for run in group.runs),
-        "small": [figure(group, name, *drawn[name], files) for name in drawn],
-        "confusion": figure(group, "confusion", figures.confusion(group), confusion, files),
-        "per_action": show(files, f"{group.slug}--per-action", actions, PER_ACTION, caption="Accuracy by action"),
-        "confused": confused,
-        "by_factor": by_factor,
-        "robustness": robust,
+        "confusion": confusion_figure(group, files),
+        "small": small_figures(group, shown, files),
+        "per_action": shown["per-action"],
+        "confused": shown["confused-pairs"],
+        "by_factor": {factor: shown[f"by-{factor}"] for factor in FACTORS if f"by-{factor}" in shown},
+        "robustness": shown.get("robustness"),
         "attention": attention_section(group, files),
     }
+
+
+def group_tables(group: Group, files: Files) -> dict[str, Table]:
+    """The tables of one method on one protocol, by name; those of what was not measured are left out."""
+    frames = {
+        "per-action": (protocol_tables.per_action(group), PER_ACTION, "Accuracy by action"),
+        "confused-pairs": (protocol_tables.confused(group), CONFUSED, "Most confused pairs"),
+        "robustness": (protocol_tables.robustness(group), ROBUSTNESS, "Accuracy on corrupted recordings"),
+    }
+    for factor in FACTORS:
+        columns = (Column(factor, factor.capitalize(), "text" if factor == "view" else "number"), SAMPLES, TOP1_BAR)
+        frames[f"by-{factor}"] = (protocol_tables.by_factor(group, factor), columns, f"Accuracy by {factor}")
+    most = {"confused-pairs": MOST_PAIRS}
+    return {
+        name: show(files, f"{group.slug}--{name}", frame, columns, caption=caption, most=most.get(name))
+        for name, (frame, columns, caption) in frames.items()
+        if frame is not None
+    }
+
+
+def confusion_figure(group: Group, files: Files) -> dict:
+    """The confusion matrix, and its numbers."""
+    csv = keep(files, f"{group.slug}--confusion", protocol_tables.confusion(group))
+    return figure(group, "confusion", figures.confusion(group), csv, files)
+
+
+def small_figures(group: Group, shown: Mapping[str, Table], files: Files) -> list[dict]:
+    """The figures that stand side by side; those of what was not measured are left out."""
+    curves = keep(files, f"{group.slug}--curves", protocol_tables.curves(group))
+    drawn = {measure: (figures.curves(group, measure), curves) for measure in figures.MEASURES}
+    by_view = protocol_tables.by_factor(group, "view")
+    if by_view is not None and len(by_view) > 1:
+        drawn["by-view"] = (figures.by_view(group, by_view), shown["by-view"].csv)
+    turned, corrupted = protocol_tables.turned(group), protocol_tables.robustness(group)
+    if turned is not None:
+        drawn["turned"] = (figures.turned(group, turned), keep(files, f"{group.slug}--turned", turned))
+    if corrupted is not None:
+        drawn["robustness"] = (figures.robustness(group, corrupted), shown["robustness"].csv)
+    calibrated = protocol_tables.calibration(group)
+    if calibrated is not None:
+        csv = keep(files, f"{group.slug}--calibration", calibrated)
+        drawn["calibration"] = (figures.calibration(group, calibrated), csv)
+    return [figure(group, name, svg, csv, files) for name, (svg, csv) in drawn.items()]
 
 
 def attention_section(group: Group, files: Files) -> dict | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from danet.clips.sequences import ClipBatch
-from danet.clips.streams import channel_places
+from danet.clips.streams import channel_count, channel_places
 from danet.config.clips import ClipSettings
 from danet.config.networks import DANetSettings
 from danet.models.base import Attention, ClipTensors, Output, ParameterGroup, SkeletonModel
@@ -175,7 +175,7 @@ class DANet(SkeletonModel):
         self.uses_pairs = settings.cross_attention
         self.fused_members = max(1, len(settings.encoders))
         self.temperature = SEVERAL_ENCODERS if len(settings.encoders) > 1 else 1.0
-        self.register_buffer("channel_scale", torch.ones(sum(map(len, places.values()))))  # set from the data
+        self.register_buffer("channel_scale", torch.ones(channel_count(clips.streams, layout)))  # set from the data
         self.parts = PartPositions(layout) if settings.parts else nn.Identity()
         self.encoders = nn.ModuleList(  # type: ignore[assignment]
             Encoder(

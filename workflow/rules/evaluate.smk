@@ -37,6 +37,8 @@ rule average_folds:
         "logs/{dataset}/{folded}/average_folds_{method}_seed{seed}.log",
     benchmark:
         "logs/{dataset}/{folded}/average_folds_{method}_seed{seed}.tsv"
+    wildcard_constraints:
+        method="|".join([*SETTINGS.trained, *SETTINGS.ensembles]),
     localrule: True
     params:
         folds=lambda wildcards: fold_metrics(wildcards),

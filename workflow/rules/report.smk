@@ -5,7 +5,10 @@ VARIANTS = list(SETTINGS.ablation.methods)
 FOLDED_RUNS = [(dataset, protocol) for dataset, protocol in RUNS if protocol in FOLDED]
 REPORTED = run_folders(RUNS, METHODS, SETTINGS)
 AVERAGED = run_folders(FOLDED_RUNS, METHODS, SETTINGS, by_fold=False)
-ENSEMBLES = run_folders(RUNS, SETTINGS.ensembles_of(METHODS), SETTINGS)
+ENSEMBLES = [
+    *run_folders(RUNS, SETTINGS.ensembles_of(METHODS), SETTINGS),
+    *run_folders(FOLDED_RUNS, SETTINGS.ensembles_of(METHODS), SETTINGS, by_fold=False),
+]
 ABLATIONS = run_folders(ABLATED, [*VARIANTS, *SETTINGS.ensembles_of(VARIANTS)], SETTINGS)
 REPORTED_SETS = list(dict.fromkeys(dataset for dataset, _ in RUNS))
 PREPARED = [f"results/{dataset}" for dataset in REPORTED_SETS]

@@ -1,9 +1,17 @@
-"""Recordings made worse: by how much, where, and the same each time."""
+"""Corrupted recordings: by how much, where, and the same each time."""
 
 import numpy as np
 import pytest
 
-from danet.evaluation.robustness import STRESSES, cut_short, jitter, lose_frames, lose_joints, slow_down, swap_people
+from danet.evaluation.corruptions import (
+    CORRUPTIONS,
+    cut_short,
+    jitter,
+    lose_frames,
+    lose_joints,
+    slow_down,
+    swap_people,
+)
 from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import seen_in
 
@@ -16,10 +24,10 @@ def joints(rng):
     return made
 
 
-@pytest.mark.parametrize("stress", STRESSES, ids=lambda stress: f"{stress.what} {stress.level}")
-def test_a_stress_is_repeatable_changes_something_and_invents_nobody(joints, stress):
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: f"{corruption.what} {corruption.level}")
+def test_corruption_is_repeatable_changes_something_and_invents_nobody(joints, corruption):
     before = joints.copy()
-    one, two = (stress(joints, KINECT_V2, np.random.default_rng(3)) for _ in range(2))
+    one, two = (corruption(joints, KINECT_V2, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(joints, before)
     assert one.dtype == np.float32
@@ -27,7 +35,7 @@ def test_a_stress_is_repeatable_changes_something_and_invents_nobody(joints, str
     assert seen_in(one).sum() <= seen_in(joints).sum()
 
 
-def test_a_lost_joint_lies_where_its_parent_lies(joints, rng):
+def test_lose_joints_puts_a_joint_where_its_parent_lies(joints, rng):
     found = lose_joints(joints, 100, KINECT_V2, rng)
     np.testing.assert_array_equal(found, joints[:, :, [0] * 25])
     some = lose_joints(joints, 50, KINECT_V2, np.random.default_rng(1))
@@ -43,7 +51,7 @@ def test_jitter_has_the_deviation_it_says_and_spares_who_is_not_seen(joints, rng
     assert (found - joints)[10:].std() == pytest.approx(0.02, rel=0.05)
 
 
-def test_frames_are_lost_but_never_all(joints, rng):
+def test_lose_frames_never_loses_all(joints, rng):
     found = lose_frames(joints, 75, KINECT_V2, rng)
     kept = seen_in(found).any(axis=1)
     assert 3 < kept.sum() < 20
@@ -51,13 +59,13 @@ def test_frames_are_lost_but_never_all(joints, rng):
     assert seen_in(lose_frames(joints, 100, KINECT_V2, rng)).any(axis=1).sum() == 1
 
 
-def test_a_lower_rate_starts_where_somebody_is_seen(joints, rng):
+def test_slow_down_starts_where_somebody_is_seen(joints, rng):
     joints[:3] = 0
     np.testing.assert_array_equal(slow_down(joints, 4, KINECT_V2, rng), joints[3::4])
     assert len(slow_down(joints[:2], 8, KINECT_V2, rng)) == 1
 
 
-def test_a_recording_is_cut_short_anywhere_among_the_frames_that_show_somebody(joints):
+def test_cut_short_keeps_a_stretch_that_shows_somebody(joints):
     joints[:4] = joints[36:] = 0
     starts = set()
     for seed in range(50):
@@ -71,7 +79,7 @@ def test_a_recording_is_cut_short_anywhere_among_the_frames_that_show_somebody(j
     assert len(cut_short(joints[:4], 75, KINECT_V2, np.random.default_rng(0))) == 4, "nobody is seen"
 
 
-def test_people_are_swapped_halfway(joints, rng):
+def test_swap_people_swaps_them_halfway(joints, rng):
     found = swap_people(joints, 50, KINECT_V2, rng)
     np.testing.assert_array_equal(found[:20], joints[:20])
     np.testing.assert_array_equal(found[20:, 0], joints[20:, 1])

@@ -4,11 +4,11 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 GPUS ?= 1
 BIN := .venv/bin
 ifeq ($(GPUS),0)
-$(error GPUS says how many trainings run at a time, with a GPU or without: wanted 1 or more, found 0)
+$(error GPUS says how many trainings run at a time, with a GPU or without: expected 1 or more, got 0)
 endif
 # GPUS trainings, tests or maps at a time share the cores, up to 8 for each; without a GPU, that is how many run side by side.
 SHARE = $(shell share=$$(( $(CORES) / $(GPUS) )); echo $$(( share < 1 ? 1 : share > 8 ? 8 : share )))
-ALLOT = --cores $(CORES) --resources gpu=$(GPUS) --set-threads train=$(SHARE) evaluate=$(SHARE) attend=$(SHARE)
+ALLOT = --cores $(CORES) --resources gpu=$(GPUS) --set-threads train=$(SHARE) evaluate=$(SHARE) attention_maps=$(SHARE)
 
 .PHONY: demo all test env docs lock clean
 

@@ -42,14 +42,14 @@ def calibration(scores: np.ndarray, labels: np.ndarray) -> dict:
     are those that hold samples: how many, their mean score, and the share that is right.
     """
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
-    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bin_of = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     bins = [
         {
-            "samples": int((place == index).sum()),
-            "confidence": float(confidence[place == index].mean()),
-            "accuracy": float(right[place == index].mean()),
+            "samples": int((bin_of == index).sum()),
+            "confidence": float(confidence[bin_of == index].mean()),
+            "accuracy": float(right[bin_of == index].mean()),
         }
-        for index in np.unique(place)
+        for index in np.unique(bin_of)
     ]
     error = sum(each["samples"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(labels)
     return {"error": error, "bins": bins}
@@ -58,7 +58,7 @@ def calibration(scores: np.ndarray, labels: np.ndarray) -> dict:
 Pairs = list[tuple[str, str]]
 
 
-def map_agreement(maps: np.ndarray, place: dict[str, int], pairs: Pairs, dataset: Dataset) -> dict | None:
+def map_agreement(maps: np.ndarray, index_of: dict[str, int], pairs: Pairs, dataset: Dataset) -> dict | None:
     """Pearson's correlation of the maps (N, L) of the two views of a performance: its mean over all pairs.
 
     `other_actions` is the same for each first view and the second view of the next pair that shows another action, the
@@ -66,15 +66,15 @@ def map_agreement(maps: np.ndarray, place: dict[str, int], pairs: Pairs, dataset
     """
     if not pairs:
         return None
-    one, two = (np.array([place[name] for name in side]) for side in zip(*pairs, strict=True))
-    actions = np.array([dataset.sample(first).action for first, _ in pairs])
+    first, second = (np.array([index_of[name] for name in side]) for side in zip(*pairs, strict=True))
+    actions = np.array([dataset.sample(name).action for name, _ in pairs])
     order = np.argsort(actions, kind="stable")
     shift = int(np.bincount(actions).max())  # so far along the order, no action meets itself
-    other = np.empty_like(two)
-    other[order] = two[np.roll(order, -shift)]
+    unrelated = np.empty_like(second)
+    unrelated[order] = second[np.roll(order, -shift)]
     centred = maps - maps.mean(axis=1, keepdims=True)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    same, different = (float((unit[one] * unit[against]).sum(axis=1).mean()) for against in (two, other))
+    same, different = (float((unit[first] * unit[each]).sum(axis=1).mean()) for each in (second, unrelated))
     return {
         "pairs": len(pairs),
         "same_performance": same,

@@ -91,7 +91,7 @@ class TrainSettings(Settings):
         "where there is none; copies: always with a rotated copy; none: with nothing.",
     )
     grad_accum_steps: PositiveInt = Field(
-        1, description="Pieces that a batch is cut into, one computed after the other, to save memory."
+        1, description="Micro-batches that a batch is cut into, one computed after the other, to save memory."
     )
     processes: PositiveInt = Field(
         1,
@@ -245,22 +245,28 @@ class Config(Run):
         """
         changes = dict({str(name): change for name, change in self.datasets.items()}.get(dataset, {}))
         by_method = changes.pop("methods", {})
-        where = "config" + (f": datasets.{dataset}" if dataset in self.datasets else "")
+        places = [f"datasets.{dataset}"] if dataset in self.datasets else []
         values = overlaid(self.model_dump(include=set(Run.model_fields)), changes)
         if method is not None:
-            where += f", {'ablation.variants' if method in self.ablation.methods else 'methods'}.{method}"
+            places.append(f"{'ablation.variants' if method in self.ablation.methods else 'methods'}.{method}")
             for above in (self.trained[method], by_method.get(method, {})):
                 if "split" in above:
-                    raise UserError(f"{where}: expected all methods to share one 'split', got one of its own")
+                    where = ", ".join(places)
+                    raise UserError(f"config: {where}: expected all methods to share one 'split', got one of its own")
                 values = overlaid(values, above)
-        return check(Run, values, where)
+        return check(Run, values, ": ".join(["config", *([", ".join(places)] if places else [])]))
 
 
 def check_config(values: Mapping[str, Any]) -> Config:
-    """Checks a whole configuration, what each data set and each method changes included."""
+    """Checks a whole configuration: what each data set changes, and what each method does.
+
+    What both change together is checked for the runs that are asked for, by `Config.run`.
+    """
     config = check(Config, values, "config")
-    for dataset in ("", *config.datasets):
-        for method in (None, *config.trained):
+    for method in config.trained:
+        config.run("", method)
+    for dataset, changes in config.datasets.items():
+        for method in (None, *changes.get("methods", {})):
             config.run(dataset, method)
     return config
 

@@ -61,7 +61,7 @@ def slow_down(joints: np.ndarray, factor: float, layout: Layout, rng: Rng) -> np
 
 
 def cut_short(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) -> np.ndarray:
-    """Of the frames between the first and the last that show anybody, only a stretch is kept, at least one frame.
+    """Of the frames between the first and the last that show anybody, only a part is kept, at least one frame.
 
     It lies anywhere among them, as if the camera had been started late or stopped early.
     """

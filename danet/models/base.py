@@ -124,7 +124,7 @@ class SkeletonModel(nn.Module):
         return math.log(actions)
 
     def sample_noise(self, clips: ClipBatch, rng: np.random.Generator) -> np.ndarray | None:
-        """What is random in a step, drawn before a batch is cut into pieces: float32, its last axis that of the clips.
+        """What is random in a step, drawn before a batch is divided: float32, its last axis that of the clips.
 
         A network that draws from torch's own generator, as dropout does, needs none of this.
         """

@@ -8,6 +8,7 @@ network when it is asked for, so that a stage names the module of the network th
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -27,11 +28,8 @@ def fingerprint(script: str | Path, *modules: str) -> dict[str, str]:
         name, path = waiting.pop()
         if name in hashes or name.startswith(PASSED_OVER):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        waiting += _own_imports(tree)
-        # `unparse` writes the same text on every supported Python; `dump` does not.
-        text = ast.unparse(_without_docstrings(tree))
-        hashes[name] = _hash(text.encode())
+        hashes[name], imports = _read(path.read_bytes())
+        waiting += [(own, place) for own in imports if (place := _module_path(own))]
         if path.name == "__init__.py":
             data = (file for file in path.parent.iterdir() if file.suffix in DATA)
             hashes |= {f"{name}/{file.name}": _hash(file.read_bytes()) for file in data}
@@ -42,14 +40,23 @@ def _hash(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def _own_imports(tree: ast.Module) -> list[tuple[str, Path]]:
-    names = []
+@cache
+def _read(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """The hash of a module, and the names that it imports, of modules or in modules; stages share most of theirs."""
+    tree = ast.parse(content)
+    names = _imports(tree)
+    # `unparse` writes the same text on every supported Python; `dump` does not.
+    return _hash(ast.unparse(_without_docstrings(tree)).encode()), names
+
+
+def _imports(tree: ast.Module) -> tuple[str, ...]:
+    names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [(name, path) for name in names if (path := _module_path(name)) is not None]
+    return tuple(names)
 
 
 def _module_path(name: str) -> Path | None:

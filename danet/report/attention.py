@@ -59,12 +59,12 @@ class View(FilePart):
         return np.array(self.joints)
 
     def relevance(self, joints: int) -> np.ndarray:
-        """(T, V), 1 for the most relevant joint at the most relevant moment."""
+        """(T, V), 1 for the most relevant joint in the most relevant frames."""
         shares = np.array(self.joint_attention[:joints])
         joint = (shares - shares.min()) / max(float(np.ptp(shares)), 1e-9)
-        moment = np.array(self.patch_attention) / max(*self.patch_attention, 1e-9)
+        patch = np.array(self.patch_attention) / max(*self.patch_attention, 1e-9)
         frames = self.places.shape[1]
-        return moment[np.arange(frames) * len(moment) // frames, None] * joint
+        return patch[np.arange(frames) * len(patch) // frames, None] * joint
 
 
 class Shown(FilePart):
@@ -112,29 +112,29 @@ def read_attention(group: Group) -> list[Attention]:
 
 
 def agreement(group: Group, by_seed: Sequence[Attention]) -> pd.DataFrame:
-    """One row for joints and one for moments: mean correlation of two views' maps, and its deviation over seeds."""
+    """One row for joints and one for patches: mean correlation of two views' maps, and its deviation over seeds."""
     rows = []
     for what in ("joints", "patches"):
-        own = [value for attention in by_seed if (value := attention.agreement.get(what)) is not None]
-        if own:
-            same = pd.Series([one.same_performance for one in own])
-            other = pd.Series([one.other_actions for one in own], dtype=float)
-            row = {"map": f"over {what}", "pairs": own[0].pairs, "correlation": same.mean()}
-            row |= {"correlation_deviation": same.std(ddof=1), "other_actions": other.mean()}
-            rows.append(row | {"other_actions_deviation": other.std(ddof=1), "seeds": len(own)})
+        measured = [value for attention in by_seed if (value := attention.agreement.get(what)) is not None]
+        if measured:
+            same = pd.Series([each.same_performance for each in measured])
+            different = pd.Series([each.other_actions for each in measured], dtype=float)
+            row = {"map": f"over {what}", "pairs": measured[0].pairs, "correlation": same.mean()}
+            row |= {"correlation_deviation": same.std(ddof=1), "other_actions": different.mean()}
+            rows.append(row | {"other_actions_deviation": different.std(ddof=1), "seeds": len(measured)})
     return pd.DataFrame(rows).assign(simulated=group.simulated)
 
 
 def shares(group: Group, attention: Attention) -> pd.DataFrame:
-    """One row per recording shown and joint, part or moment: the share of the attention that it receives."""
+    """One row per recording shown and joint, part or patch: the share of the attention that it receives."""
     rows = []
     for shown in attention.shown:
         for view in shown.views:
-            about = {"action": shown.action, "name": view.name, "view": view.view, "part": view.part}
+            named = {"action": shown.action, "name": view.name, "view": view.view, "part": view.part}
             for token, share in zip(attention.tokens, view.joint_attention, strict=True):
-                rows.append(about | {"kind": "space", "of": token, "share": share})
+                rows.append(named | {"kind": "space", "of": token, "share": share})
             for patch, share in enumerate(view.patch_attention):
-                rows.append(about | {"kind": "time", "of": f"patch {patch}", "share": share})
+                rows.append(named | {"kind": "time", "of": f"patch {patch}", "share": share})
     return pd.DataFrame(rows).assign(simulated=group.simulated)
 
 
@@ -158,7 +158,7 @@ def slug(shown: Shown) -> str:
 def skeletons(group: Group, attention: Attention, shown: Shown) -> str:
     """Frames of the clip, a row for each view, as its camera saw them; an ellipse at each joint says its relevance.
 
-    Under each row stands what share of the attention each moment receives.
+    Under each row stands what share of the attention each patch of frames receives.
     """
     layout = attention.body
     rows = len(shown.views)
@@ -179,7 +179,7 @@ def skeletons(group: Group, attention: Attention, shown: Shown) -> str:
                 np.arange(len(view.patch_attention)) + 0.5, view.patch_attention, width=0.9, color=BLUE, alpha=0.6
             )
             under.set(
-                xlim=(0, len(view.patch_attention)), ylim=(0, max(max(one.patch_attention) for one in shown.views))
+                xlim=(0, len(view.patch_attention)), ylim=(0, max(max(each.patch_attention) for each in shown.views))
             )
             under.set_xticks([])
             under.set_yticks([])

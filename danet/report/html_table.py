@@ -1,4 +1,4 @@
-"""A table in, what a reader sees of it out: captions, headings, and cells as text beside the value that sorts them."""
+"""Turns a table into what a reader sees: captions, headings, and cells as text beside the value that sorts them."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -103,6 +103,7 @@ def summary(
             section["compared"].append(show(files, name, frame, COMPARED, caption=group.title, mark="ours"))
         elif not group.simulated:
             section["without_figures"].append(f"{group.runs[0].record.title}, {group.protocol}")
+    section["without_figures"] = list(dict.fromkeys(section["without_figures"]))  # of several methods named once
     return section
 
 

@@ -1,4 +1,4 @@
-"""Matplotlib figures in, SVG text out: the same bytes each time, and ids that do not clash on one page.
+"""Saves Matplotlib figures as SVG text: the same bytes each time, and ids that do not clash on one page.
 
 Ink is drawn in `currentColor`, so that one figure is readable on a light and on a dark page; text stays text.
 """

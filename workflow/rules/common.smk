@@ -1,6 +1,7 @@
 # The checked settings, the runs that they ask for, and what the rules have in common.
 
 import sys
+from functools import cache
 
 from danet.config.settings import OF_PARSING, check_config
 from danet.datasets.custom import CUSTOM
@@ -15,6 +16,10 @@ try:
     SETTINGS = check_config(config)
     RUNS = requested_runs(SETTINGS)
     ABLATED = protocols_of(SETTINGS.ablate, SETTINGS)
+    for runs, methods in ((RUNS, SETTINGS.methods), (ABLATED, SETTINGS.ablation.methods)):
+        for dataset, _ in runs:
+            for method in methods:
+                SETTINGS.run(dataset, method)
 except UserError as error:
     print(f"danet: {error}", file=sys.stderr)
     sys.exit(2)
@@ -53,19 +58,15 @@ def run_of(wildcards):
     return SETTINGS.run(wildcards.dataset, wildcards.method)
 
 
-def code(stage):
-    """The hash of every module that a stage's script reaches."""
-    return fingerprint(f"{workflow.basedir}/workflow/scripts/{stage}.py")
+@cache
+def code(stage, *modules):
+    """The hash of every module that a stage's script reaches, and of those that these modules reach."""
+    return fingerprint(f"{workflow.basedir}/workflow/scripts/{stage}.py", *modules)
 
 
 def code_with_network(stage):
     """The same, with the modules of the network that a method trains."""
-
-    def hashes(wildcards):
-        network = module_of(run_of(wildcards).model.name)
-        return fingerprint(f"{workflow.basedir}/workflow/scripts/{stage}.py", network)
-
-    return hashes
+    return lambda wildcards: code(stage, module_of(run_of(wildcards).model.name))
 
 
 def raw_input(wildcards):

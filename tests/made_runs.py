@@ -16,31 +16,26 @@ TOP1 = {seed: 100 * sum(p == q for p, q in zip(LABELS, own, strict=True)) / 8 fo
 PUBLISHED = Path(__file__).parents[1] / "config" / "published.csv"
 
 
-def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validation=True, **changes):
-    folder = results / dataset / protocol / "danet" / f"seed{seed}"
+def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, method="danet", validation=True, **changes):
+    """Writes a run of three epochs; the changes are those of its metrics."""
+    folder = results / dataset / protocol / method / f"seed{seed}"
     folder.mkdir(parents=True)
-    simulated = DATASETS[dataset].simulated
-    shared = {"dataset": dataset, "protocol": protocol, "seed": seed, "simulated": simulated}
-    metrics = {"method": "danet", "top1": TOP1[seed] / 100, "top5": 1.0, "samples": 8, "parameters": 1234}
-    metrics |= {"seconds": 61.0, "epoch": 2, "validation_top1": 0.5 if validation else None}
+    shared = {"dataset": dataset, "protocol": protocol, "method": method, "seed": seed}
+    shared |= {"simulated": DATASETS[dataset].simulated, "parameters": 1234, "seconds": 61.0}
+    shared |= {"epoch": 2, "validation_top1": 0.5 if validation else None}
+    metrics = {"top1": TOP1[seed] / 100, "top5": 1.0, "samples": 8}
     metrics["turned"] = {"samples": 8, "degrees": [-180, 0, 180], "top1": [0.25, 0.5, 0.25 + seed / 4]}
-    worse = {"what": "jitter", "level": 2, "unit": "cm", "samples": 8, "plain": 0.5, "top1": 0.25 + seed / 8}
-    metrics["worse"] = [worse]
+    jitter = {"what": "jitter", "level": 2, "unit": "cm", "samples": 8, "plain": 0.5, "top1": 0.25 + seed / 8}
+    metrics["corruptions"] = [jitter]
     bins = [{"samples": 3, "confidence": 0.5, "accuracy": 1}, {"samples": 5, "confidence": 0.9, "accuracy": 0.7}]
     metrics["calibration"] = {"error": 0.3125, "bins": bins}
-    about = {"title": DATASETS[dataset].title, "settings": {"train": {"epochs": 3}}, "versions": {"torch": "2.0"}}
-    about |= {"git": {"commit": "abc123", "dirty": False}, "code": {"train": "ff"}, "data_hash": "d0d0"}
-    about |= {"counts": {"train": 5, "validation": 2, "test": 8}, "actions": ACTIONS, "layout": "kinect_v2_25"}
-    about |= {"device": "CPU", "parameters": 1234, "seconds": 61.0}
+    record = {"title": DATASETS[dataset].title, "settings": {"train": {"epochs": 3}}, "versions": {"torch": "2.0"}}
+    record |= {"git": {"commit": "abc123", "dirty": False}, "code": {"train": "ff"}, "data_hash": "d0d0"}
+    record |= {"counts": {"train": 5, "validation": 2, "test": 8}, "actions": ACTIONS, "layout": "kinect_v2_25"}
+    record |= {"device": "CPU", "fused_members": 1}
     (folder / "metrics.json").write_text(json.dumps(shared | metrics | changes))
-    (folder / "run.json").write_text(json.dumps(shared | about))
-    epochs = []
-    for epoch in (1, 2, 3):
-        line = {"epoch": epoch, "train_loss": 3 - epoch / 2, "train_top1": epoch / 4, "seconds": 20}
-        if validation:
-            line |= {"validation_loss": 3.1 - epoch / 2, "validation_top1": epoch / 5}
-        epochs.append(json.dumps(line) + "\n")
-    (folder / "history.jsonl").write_text("".join(epochs))
+    (folder / "run.json").write_text(json.dumps(shared | record))
+    (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in make_history(validation)))
     names = [f"sample{i}" for i in range(8)]
     scores = {
         "name": names,
@@ -55,20 +50,39 @@ def make_run(results, dataset="demo", protocol="cross_view", seed=0, *, validati
     return folder
 
 
+def make_history(validation=True):
+    """Three epochs that get better and better."""
+    rows = []
+    for epoch in (1, 2, 3):
+        row = {"epoch": epoch, "train_loss": 3 - epoch / 2, "train_top1": epoch / 4, "learning_rate": 0.01}
+        row |= {"waited": 0.1, "seconds": 20.0, "validation_loss": None, "validation_top1": None}
+        if validation:
+            row |= {"validation_loss": 3.1 - epoch / 2, "validation_top1": epoch / 5}
+        rows.append(row)
+    return rows
+
+
+def edit_record(folder, **changes):
+    """Writes the run's `run.json` anew with these changes."""
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | changes))
+
+
 def make_attention():
     """One performance from two cameras: 8 frames of 25 joints, the second of which gets most attention."""
     joints = [[[[0.01 * joint, 0.05 * joint + 0.01 * frame, 0.0] for joint in range(25)] for frame in range(8)]]
     shares = [0.04] * 25
     shares[1] += 0.2
-    view = {"prediction": "walk", "score": 0.5, "joints": joints, "joint_map": shares, "moment_map": [0.25, 0.75]}
+    view = {"prediction": "walk", "score": 0.5, "joints": joints}
+    view |= {"joint_attention": shares, "patch_attention": [0.25, 0.75]}
     views = [
         view | {"name": f"a{EVIL}", "view": "1", "part": "test"},
         view | {"name": "b", "view": "2", "part": "train"},
     ]
-    shown = {"action": EVIL, "performance": "p", "views": views, "pair_map": [[0.04] * 25] * 25}
+    shown = {"action": EVIL, "performance": "p", "views": views, "pair_attention": [[0.04] * 25] * 25}
     agreement = {"pairs": 3, "same_performance": 0.75, "other_actions": 0.25}
     tokens = [f"joint {index}" for index in range(25)]
-    agreed = {"joints": agreement, "moments": None}
+    agreed = {"joints": agreement, "patches": None}
     return {"layout": "kinect_v2_25", "tokens": tokens, "agreement": agreed, "shown": [shown]}
 
 

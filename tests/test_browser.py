@@ -17,6 +17,7 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     runs = [make_run(folder / "results", seed=seed) for seed in (0, 1)]
     runs.append(make_run(folder / "results", "nw_ucla", seed=0))
+    runs.append(make_run(folder / "results", method="other"))
     render(runs, [make_preparation(folder / "results")], PUBLISHED, folder / "report")
     return folder / "report/index.html"
 
@@ -53,7 +54,7 @@ def requests(browser) -> list[str]:
     return [one["request"]["url"] for one in sent]
 
 
-def test_nothing_is_wrong_and_nothing_leaves_the_page(browser, page):
+def test_page_has_no_errors_and_asks_for_nothing(browser, page):
     requests(browser)
     show(browser, page)
     assert browser.get_log("browser") == []
@@ -62,7 +63,7 @@ def test_nothing_is_wrong_and_nothing_leaves_the_page(browser, page):
     assert browser.execute_script("return document.querySelectorAll('script').length") == 1, "names are no markup"
 
 
-def test_every_figure_shows(browser, page):
+def test_page_shows_every_figure(browser, page):
     show(browser, page)
     sizes = browser.execute_script(
         "return [...document.querySelectorAll('figure svg')].map(f => [f.getBoundingClientRect().width,"
@@ -75,7 +76,7 @@ def test_every_figure_shows(browser, page):
     assert all(Path(link.removeprefix("file://")).is_file() for link in linked)
 
 
-def test_a_heading_sorts_its_table_and_again_the_other_way(browser, page):
+def test_page_sorts_a_table_by_its_heading(browser, page):
     show(browser, page)
     table = "[...document.querySelectorAll('table')].find(t => t.caption.textContent.includes('by action'))"
     column = f"return [...{table}.tBodies[0].rows].map(row => row.cells[1].dataset.sort)"
@@ -88,7 +89,7 @@ def test_a_heading_sorts_its_table_and_again_the_other_way(browser, page):
 
 @pytest.mark.parametrize("width", [400, 1600])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_and_can_be_read(browser, page, width, scheme):
+def test_page_fits_and_can_be_read(browser, page, width, scheme):
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme_asked = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

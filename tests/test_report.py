@@ -9,13 +9,22 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import ACTIONS, EVIL, LABELS, PREDICTIONS, PUBLISHED, TOP1, VIEWS, make_preparation, make_run
+from made_runs import (
+    ACTIONS,
+    EVIL,
+    LABELS,
+    PREDICTIONS,
+    PUBLISHED,
+    TOP1,
+    VIEWS,
+    edit_record,
+    make_preparation,
+    make_run,
+)
 
 from danet.datasets.registry import DATASETS
 from danet.errors import UserError
-from danet.report import preparation as dropped
-from danet.report import protocol_tables as details
-from danet.report import tables
+from danet.report import preparation, protocol_tables, tables
 from danet.report.html_table import duration
 from danet.report.page import render
 from danet.report.runs import read_groups, read_preparation
@@ -63,7 +72,7 @@ def report(tmp_path):
     return tmp_path / "report"
 
 
-def test_mean_and_deviation_over_seeds(report):
+def test_accuracy_is_mean_and_deviation_over_seeds(report):
     row = pd.read_csv(report / "tables/accuracy.csv").iloc[0]
     assert row["seeds"] == 3
     assert row["top1_mean_percent"] == pytest.approx(statistics.mean(TOP1.values()))
@@ -71,42 +80,64 @@ def test_mean_and_deviation_over_seeds(report):
     assert row["epoch_chosen_by"] == "validation"
     shown = f"{statistics.mean(TOP1.values()):.1f} ± {statistics.stdev(TOP1.values()):.1f}"
     shown += f" [{row['top1_low_percent']:.1f}, {row['top1_high_percent']:.1f}]"
-    cells = [
-        row for row in Reader((report / "index.html").read_text()).rows if row[:2] == ["Simulated demo", "cross_view"]
-    ]
-    assert cells[0][2:5] == [shown, "100.0 ± 0.0", "3"]
+    rows = Reader((report / "index.html").read_text()).rows
+    cells = [row for row in rows if row[:3] == ["Simulated demo", "cross_view", "danet"]]
+    assert cells[0][3:6] == [shown, "100.0 ± 0.0", "3"]
+
+
+def test_report_holds_a_row_and_a_section_of_each_method(tmp_path):
+    """Methods stand in the order in which they are given, and are told apart by table, by section and by link."""
+    runs = [make_run(tmp_path, method=method, seed=seed) for method in ("wide", "danet") for seed in (0, 1)]
+    runs.append(make_run(tmp_path, method="wide", seed=2))
+    render(runs, [], PUBLISHED, tmp_path / "report")
+    table = pd.read_csv(tmp_path / "report/tables/accuracy.csv")
+    assert table[["method", "seeds"]].to_numpy().tolist() == [["wide", 3], ["danet", 2]]
+    assert table["protocol"].tolist() == ["cross_view"] * 2
+    own = {"wide": [TOP1[0], TOP1[1], TOP1[2]], "danet": [TOP1[0], TOP1[1]]}
+    assert table["top1_mean_percent"].tolist() == pytest.approx([statistics.mean(shares) for shares in own.values()])
+    html = (tmp_path / "report/index.html").read_text()
+    reader = Reader(html)
+    for method in own:
+        assert f"demo--cross_view--{method}" in reader.ids
+        assert f"#demo--cross_view--{method}" in reader.links
+        assert (tmp_path / f"report/tables/demo--cross_view--{method}--per-action.csv").exists()
+        assert (tmp_path / f"report/figures/demo--cross_view--{method}--confusion.svg").exists()
+        assert f"snakemake results/demo/cross_view/{method}/seed0/metrics.json" in html
+    assert len(reader.ids) == len(set(reader.ids))
+    shown = [row[2] for row in reader.rows if row[:2] == ["Simulated demo", "cross_view"] and row[5:6] == ["3"]]
+    assert shown == ["wide"]
 
 
 def test_confusion_counts_every_seed_and_names_the_pairs(report):
-    table = pd.read_csv(report / "tables/demo--cross_view--confusion.csv")
+    table = pd.read_csv(report / "tables/demo--cross_view--danet--confusion.csv")
     pairs = [pair for own in PREDICTIONS.values() for pair in zip(LABELS, own, strict=True)]
     for row in table.itertuples():
         assert row.count == pairs.count((row.label, row.prediction))
         assert row.share_percent == pytest.approx(100 * row.count / (3 * LABELS.count(row.label)))
-    worst = pd.read_csv(report / "tables/demo--cross_view--confused-pairs.csv").iloc[0]
+    worst = pd.read_csv(report / "tables/demo--cross_view--danet--confused-pairs.csv").iloc[0]
     assert (worst["action"], worst["predicted_action"], worst["count"]) == ("walk", EVIL, 3)
 
 
-def test_accuracy_against_turn_is_the_mean_over_seeds(report):
-    table = pd.read_csv(report / "tables/demo--cross_view--turned.csv").set_index("degrees")
+def test_turned_is_the_mean_over_seeds(report):
+    table = pd.read_csv(report / "tables/demo--cross_view--danet--turned.csv").set_index("degrees")
     assert table["top1_mean_percent"].to_dict() == {-180: 25, 0: 50, 180: 50}
     assert table["top1_deviation_percent"].to_dict() == {-180: 0, 0: 0, 180: 25}
     assert (table["samples"] == 8).all()
-    assert (report / "figures/demo--cross_view--turned.svg").exists()
+    assert (report / "figures/demo--cross_view--danet--turned.svg").exists()
     assert "Turned per epoch" not in (report / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("copies", [0, 3])
-def test_an_ablation_is_compared_seed_by_seed(tmp_path, copies):
+def test_ablation_is_compared_seed_by_seed(tmp_path, copies):
     shares = {"complete": [0.8, 0.9], "without_parts": [0.7, 0.85], "four_streams": [0.9, 0.9]}
     for method, of_seeds in shares.items():
         for seed, top1 in enumerate(of_seeds):
             apart = {"copies_of_training": copies, "top1_without_copies": top1 / 2 if copies else top1}
-            folder = make_run(tmp_path / method, seed=seed, method=method, top1=top1, epoch=None, **apart)
+            folder = make_run(tmp_path, seed=seed, method=method, top1=top1, epoch=None, **apart)
             for unread in ("run.json", "scores.parquet", "history.jsonl"):
                 (folder / unread).unlink()
-    folders = [tmp_path / method / f"demo/cross_view/danet/seed{seed}" for method in shares for seed in (0, 1)]
-    render([], [], PUBLISHED, tmp_path / "report", folders)
+    folders = [tmp_path / f"demo/cross_view/{method}/seed{seed}" for method in shares for seed in (0, 1)]
+    render([], [], PUBLISHED, tmp_path / "report", ablation_folders=folders)
     table = pd.read_csv(tmp_path / "report/tables/ablation.csv").set_index("variant")
     assert list(table.index) == ["complete", "without parts", "four streams"]
     assert table["top1_mean_percent"].tolist() == pytest.approx([85, 77.5, 90])
@@ -123,43 +154,53 @@ def test_an_ablation_is_compared_seed_by_seed(tmp_path, copies):
     assert table["simulated"].all()
 
 
-def test_what_a_network_costs(tmp_path):
-    found = {"dataset": "nw_ucla", "title": "NW", "simulated": False, "machine": EVIL, "threads": 2}
-    found |= {
-        "precision": "float32",
-        "frames": 64,
-        "joints": 20,
-        "people": 1,
-        "parameters": 250282,
-        "inference_mmacs": 34.5,
-    }
-    found |= {"training_mmacs": 138.8, "trains_a_second": 116.7, "trains_a_second_one": 21, "infers_a_second": 528}
-    found |= {"latency_median_ms": 6.9, "latency_p95_ms": 10.5, "training_gflops": 33, "peak_gflops": 150}
-    found |= {"inference_mib": 639, "training_mib": None}
-    (tmp_path / "cost.json").write_text(json.dumps(found))
-    render([], [], PUBLISHED, tmp_path / "report", costs=[tmp_path / "cost.json"])
+def test_costs_are_those_of_each_method(tmp_path):
+    cost = {"dataset": "nw_ucla", "title": "NW", "method": "danet", "simulated": False, "machine": EVIL, "threads": 2}
+    cost |= {"precision": "float32", "frames": 64, "joints": 20, "people": 1, "parameters": 250282}
+    cost |= {"inference_mmacs": 34.5, "training_mmacs": 138.8, "trains_a_second": 116.7, "trains_a_second_one": 21}
+    cost |= {"infers_a_second": 528, "latency_median_ms": 6.9, "latency_p95_ms": 10.5, "training_gflops": 33}
+    cost |= {"peak_gflops": 150, "inference_mib": 639, "training_mib": None}
+    files = [tmp_path / f"{method}.json" for method in ("danet", "wide")]
+    for file in files:
+        file.write_text(json.dumps(cost | {"method": file.stem}))
+    render([], [], PUBLISHED, tmp_path / "report", costs=files)
     page = Reader((tmp_path / "report/index.html").read_text())
-    (row,) = (row for row in page.rows if row[:2] == ["NW", "64 frames, 20 joints, 1 person"])
-    assert row[2:-1] == ["250,282", "34.50", "117", "528", "6.90", "10.50", "22.0", "", f"{EVIL}, 2 threads, float32"]
-    (tmp_path / "cost.json").write_text(json.dumps(found | {"peak_gflops": 0}))
+    rows = [row for row in page.rows if row[:1] == ["NW"]]
+    assert [row[1] for row in rows] == ["danet", "wide"]
+    for row in rows:
+        assert row[2:7] == ["64 frames, 20 joints, 1 person", "250,282", "34.50", "117", "528"]
+        assert row[7:-1] == ["6.90", "10.50", "22.0", "", f"{EVIL}, 2 threads, float32"]
+    (tmp_path / "cost.json").write_text(json.dumps(cost | {"peak_gflops": 0}))
     with pytest.raises(UserError, match="'peak_gflops': Input should be greater than 0"):
         render([], [], PUBLISHED, tmp_path / "report", costs=[tmp_path / "cost.json"])
 
 
-def test_fused_views_stand_beside_each_alone(tmp_path):
-    found = {"performances": 3, "recordings": 8, "top1": 1.0, "top1_alone": 0.5}
+def test_ensembles_are_means_over_seeds(tmp_path):
+    folders = [make_run(tmp_path, seed=seed, method="both", top1=top1) for seed, top1 in ((0, 0.5), (1, 1.0))]
+    render([], [], PUBLISHED, tmp_path / "report", ensemble_folders=folders)
+    (row,) = pd.read_csv(tmp_path / "report/tables/ensembles.csv").to_dict("records")
+    assert (row["method"], row["top1_mean_percent"], row["seeds"], row["parameters"]) == ("both", 75, 2, 1234)
+    assert row["top1_deviation_percent"] == pytest.approx(statistics.stdev([50, 100]))
+    assert ["Simulated demo", "cross_view", "both"] in [
+        row[:3] for row in Reader((tmp_path / "report/index.html").read_text()).rows
+    ]
+
+
+def test_multi_view_stands_beside_each_view_alone(tmp_path):
+    measured = {"performances": 3, "recordings": 8, "top1": 1.0, "top1_alone": 0.5}
     runs = [
-        make_run(tmp_path, seed=0, fused_views=found),
-        make_run(tmp_path, seed=1, fused_views=found | {"top1": 0.5}),
+        make_run(tmp_path, seed=0, multi_view=measured),
+        make_run(tmp_path, seed=1, multi_view=measured | {"top1": 0.5}),
     ]
     render(runs, [], PUBLISHED, tmp_path / "report")
-    (row,) = pd.read_csv(tmp_path / "report/tables/fused-views.csv").to_dict("records")
-    assert (row["fused_mean_percent"], row["alone_mean_percent"], row["seeds"]) == (75, 50, 2)
-    assert row["fused_deviation_percent"] == pytest.approx(statistics.stdev([50, 100]))
+    (row,) = pd.read_csv(tmp_path / "report/tables/multi-view.csv").to_dict("records")
+    assert (row["method"], row["performances"], row["recordings"]) == ("danet", 3, 8)
+    assert (row["together_mean_percent"], row["alone_mean_percent"], row["seeds"]) == (75, 50, 2)
+    assert row["together_deviation_percent"] == pytest.approx(statistics.stdev([50, 100]))
     assert "each alone" in (tmp_path / "report/index.html").read_text()
 
 
-def test_the_epoch_that_is_best_on_test_is_called_no_result(tmp_path):
+def test_epochs_call_the_best_on_test_no_result(tmp_path):
     def make(seed, best):
         epochs = {"last": {"epoch": 3, "top1": 0.5}, "chosen": {"epoch": 2, "top1": 0.25}}
         return make_run(tmp_path, seed=seed, epochs=epochs | {"best_on_test": {"epoch": 1, "top1": best}})
@@ -171,18 +212,18 @@ def test_the_epoch_that_is_best_on_test_is_called_no_result(tmp_path):
     assert "Best on test: NOT a result" in (tmp_path / "report/index.html").read_text()
 
 
-def test_accuracy_by_action_and_by_view(report):
-    actions = pd.read_csv(report / "tables/demo--cross_view--per-action.csv").set_index("label")
+def test_per_action_and_by_factor_are_means_over_seeds(report):
+    actions = pd.read_csv(report / "tables/demo--cross_view--danet--per-action.csv").set_index("label")
     walks = [sum(p == 0 for p in own[:4]) / 4 * 100 for own in PREDICTIONS.values()]
     assert actions.loc[0, "samples"] == 4
     assert actions.loc[0, "top1_mean_percent"] == pytest.approx(statistics.mean(walks))
     assert actions.loc[0, "top1_deviation_percent"] == pytest.approx(statistics.stdev(walks))
-    views = pd.read_csv(report / "tables/demo--cross_view--by-view.csv", dtype={"view": str}).set_index("view")
+    views = pd.read_csv(report / "tables/demo--cross_view--danet--by-view.csv", dtype={"view": str}).set_index("view")
     for view in ("1", "2"):
         own = [i for i, other in enumerate(VIEWS) if other == view]
         right = [sum(seed[i] == LABELS[i] for i in own) / len(own) * 100 for seed in PREDICTIONS.values()]
         assert views.loc[view, "top1_mean_percent"] == pytest.approx(statistics.mean(right))
-    assert not (report / "tables/demo--cross_view--by-setup.csv").exists()  # setup 0 throughout: there are none
+    assert not (report / "tables/demo--cross_view--danet--by-setup.csv").exists()  # setup 0 throughout: there are none
 
 
 def test_audit_counts_unexpected_and_missing_people(report):
@@ -196,7 +237,7 @@ def test_audit_counts_unexpected_and_missing_people(report):
     assert list(zip(listed["name"], listed["people"], listed["actors"], strict=True)) == [("b", 1, 2), ("d", 2, 1)]
 
 
-def test_everything_simulated_says_so(report):
+def test_report_of_simulated_recordings_says_so_everywhere(report):
     html = (report / "index.html").read_text()
     assert "SIMULATED recordings - not a result about people" in html
     for path in (report / "tables").glob("*.csv"):
@@ -210,18 +251,18 @@ def test_everything_simulated_says_so(report):
     assert {row[-1] for row in body} == {"SIMULATED"}
 
 
-def test_every_string_is_escaped_and_figures_are_xml(report):
+def test_report_escapes_every_string(report):
     html = (report / "index.html").read_text()
     assert EVIL not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert Reader(html).tags.count("script") == 1
     for path in (report / "figures").glob("*.svg"):
         ET.parse(path)
-    texts = ET.parse(report / "figures/demo--cross_view--confusion.svg").iter("{http://www.w3.org/2000/svg}text")
+    texts = ET.parse(report / "figures/demo--cross_view--danet--confusion.svg").iter("{http://www.w3.org/2000/svg}text")
     assert set(ACTIONS) <= {text.text for text in texts}
 
 
-def test_page_loads_nothing_and_every_link_leads_somewhere(report):
+def test_report_loads_nothing_and_links_lead_somewhere(report):
     html = (report / "index.html").read_text()
     reader = Reader(html)
     assert not re.search(r"url\((?!#)|@import|//[\w.]+\.\w+/", html)
@@ -234,7 +275,7 @@ def test_page_loads_nothing_and_every_link_leads_somewhere(report):
             assert (report / link).is_file(), link
 
 
-def test_same_input_same_bytes_whatever_the_order(tmp_path):
+def test_report_is_the_same_bytes_whatever_the_order(tmp_path):
     preparation = make_preparation(tmp_path / "results")
     runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
     render(runs, [preparation], PUBLISHED, tmp_path / "one")
@@ -242,67 +283,74 @@ def test_same_input_same_bytes_whatever_the_order(tmp_path):
     assert written(tmp_path / "one") == written(tmp_path / "two")
 
 
-def test_one_seed_without_validation_manifest_or_failures(tmp_path):
+def test_report_of_one_seed_without_validation_or_manifest(tmp_path):
     preparation = make_preparation(tmp_path / "results", "nw_ucla", aside=0, manifest=False)
     run = make_run(tmp_path / "results", "nw_ucla", validation=False)
     render([run], [preparation], PUBLISHED, tmp_path / "report")
     row = pd.read_csv(tmp_path / "report/tables/accuracy.csv").iloc[0]
     assert pd.isna(row["top1_deviation_percent"])
     assert row["epoch_chosen_by"] == "the last one"
-    assert not (tmp_path / "report/tables/nw_ucla--cross_view--by-view.csv").exists()
+    assert not (tmp_path / "report/tables/nw_ucla--cross_view--danet--by-view.csv").exists()
     assert "SIMULATED" not in (tmp_path / "report/index.html").read_text()
 
 
-def test_published_figures_stand_beside_real_results_only(tmp_path):
+def test_compared_puts_published_figures_beside_real_results_only(tmp_path):
     runs = [make_run(tmp_path / "results", name) for name in ("nw_ucla", "demo")]
-    about = json.loads((runs[0] / "run.json").read_text())
-    about["settings"]["model"] = {"encoders": [["joint"], ["bone"], ["joint", "bone"]]}
-    (runs[0] / "run.json").write_text(json.dumps(about))
+    edit_record(runs[0], fused_members=3)
     render(runs, [], PUBLISHED, tmp_path / "report")
-    table = pd.read_csv(tmp_path / "report/tables/nw_ucla--cross_view--published.csv")
+    table = pd.read_csv(tmp_path / "report/tables/nw_ucla--cross_view--danet--published.csv")
     others = pd.read_csv(PUBLISHED)["nw_ucla_cross_view"].dropna()
     assert sorted(table["top1_percent"][1:]) == sorted(others)
-    assert (table["method"][0], table["models_fused"][0]) == ("DANet (this page), 3 encoders", 1)
+    assert (table["method"][0], table["models_fused"][0]) == ("danet (this page), 3 encoders", 1)
     assert table["difference_points"][1:].to_list() == pytest.approx([TOP1[0] - x for x in table["top1_percent"][1:]])
     assert table["read_in"].notna().all()
-    assert not (tmp_path / "report/tables/demo--cross_view--published.csv").exists()
+    assert not (tmp_path / "report/tables/demo--cross_view--danet--published.csv").exists()
     html = (tmp_path / "report/index.html").read_text()
     captions = re.findall(r"<caption><span>(.*?)</span></caption>", html, re.DOTALL)
     assert [caption for caption in captions if caption.startswith("All runs")] == ["All runs"]  # it holds both kinds
 
 
-def test_samples_that_were_not_learnt_from_are_told(tmp_path):
+def test_summary_names_a_protocol_without_figures_once(tmp_path):
+    runs = [make_run(tmp_path, "uestc", "cross_subject", method=method) for method in ("danet", "other")]
+    runs.append(make_run(tmp_path, "uestc", "arbitrary_view"))
+    render(runs, [], PUBLISHED, tmp_path / "report")
+    title = DATASETS["uestc"].title
+    told = f"Without published figures: {title}, arbitrary_view; {title}, cross_subject."
+    assert told in (tmp_path / "report/index.html").read_text()
+
+
+def test_report_tells_which_samples_were_not_learnt_from(tmp_path):
     run = make_run(tmp_path / "results")
-    about = json.loads((run / "run.json").read_text())
-    about["settings"]["split"] = {"leave_out": ["a05_s04_*_v02", "<b>"]}
-    (run / "run.json").write_text(json.dumps(about))
+    edit_record(run, settings={"split": {"leave_out": ["a05_s04_*_v02", "<b>"]}})
     render([run], [], PUBLISHED, tmp_path / "report")
     told = "learnt from no training sample named <code>a05_s04_*_v02</code>, <code>&lt;b&gt;</code>."
     assert told in " ".join((tmp_path / "report/index.html").read_text().split())
 
 
-def test_folds_are_combined_within_a_seed_first(tmp_path):
+def test_accuracy_of_folds_is_averaged_within_a_seed_first(tmp_path):
     runs = [
         make_run(tmp_path / "results", "uestc", f"cross_view_2/{fold}", seed)
         for fold, seed in (("even", 0), ("even", 1), ("odd", 0), ("odd", 1), ("odd", 2))
     ]
     shares = {0: 0.3, 1: 0.7}  # of all pairs of fold and view, which is not the mean of the folds
-    combined = [make_run(tmp_path / "whole", "uestc", "cross_view_2", seed, top1=top1) for seed, top1 in shares.items()]
-    table = tables.accuracy(read_groups(runs, [], combined)).set_index("protocol")
-    row = table.loc["cross_view_2, 2 folds combined"]
+    averaged = [make_run(tmp_path / "whole", "uestc", "cross_view_2", seed, top1=top1) for seed, top1 in shares.items()]
+    runs.append(make_run(tmp_path / "results", "uestc", "cross_view_2/even", 0, method="wide"))
+    table = tables.accuracy(read_groups(runs, [], averaged)).set_index("protocol")
+    row = table.loc["cross_view_2, 2 folds averaged"]
+    assert row["method"] == "danet", "the other method has one fold"
     assert row["seeds"] == 2  # seed 2 lacks a fold
     assert row["top1_mean_percent"] == pytest.approx(50)
     assert row["top5_mean_percent"] == 100
     assert row["samples"] == 16
 
 
-def test_each_fold_is_set_against_each_view_of_the_test_samples(tmp_path):
+def test_by_fold_and_view_sets_each_fold_against_each_view(tmp_path):
     preparation = make_preparation(tmp_path / "results", "uestc")
     for fold, seed in (("even", 0), ("even", 1), ("odd", 2)):
         make_run(tmp_path / "results", "uestc", f"cross_view_2/{fold}", seed)
     folders = [path.parent for path in (tmp_path / "results").rglob("metrics.json")]
     render(folders, [preparation], PUBLISHED, tmp_path / "report")
-    table = pd.read_csv(tmp_path / "report/tables/uestc--cross_view_2--views.csv").set_index("fold")
+    table = pd.read_csv(tmp_path / "report/tables/uestc--cross_view_2--danet--views.csv").set_index("fold")
 
     def share(seed, view):
         own = [a == b for a, b, at in zip(LABELS, PREDICTIONS[seed], VIEWS, strict=True) if at == view]
@@ -315,37 +363,32 @@ def test_each_fold_is_set_against_each_view_of_the_test_samples(tmp_path):
     assert "top-1 % by view of the test samples" in (tmp_path / "report/index.html").read_text()
 
 
-def test_long_lists_are_cut_on_the_page_and_whole_in_the_file(tmp_path):
-    preparation = make_preparation(tmp_path / "results", aside=250)
-    render([], [preparation], PUBLISHED, tmp_path / "report")
+def test_report_cuts_long_lists_on_the_page_only(tmp_path):
+    folder = make_preparation(tmp_path / "results", aside=250)
+    render([], [folder], PUBLISHED, tmp_path / "report")
     html = (tmp_path / "report/index.html").read_text()
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; ") == 200
     assert "The first 200 of 250 rows are shown" in html
     assert len(pd.read_csv(tmp_path / "report/tables/demo--set-aside.csv")) == 250
-    assert dropped.set_aside(read_preparation(preparation))["place"][0] == "line 12, frame 3"
+    assert preparation.set_aside(read_preparation(folder, DATASETS))["place"][0] == "line 12, frame 3"
 
 
-def test_intervals_hold_the_mean_and_narrow_with_more_samples(tmp_path):
+def test_accuracy_has_an_interval_that_holds_the_mean(tmp_path):
     groups = read_groups([make_run(tmp_path / "results", seed=seed) for seed in (0, 1, 2)], [])
     row = tables.accuracy(groups).iloc[0]
     assert row["top1_low_percent"] < row["top1_mean_percent"] < row["top1_high_percent"]
     assert row["calibration_error_points"] == 31.25
-    by_action = details.per_action(groups[0])
+    by_action = protocol_tables.per_action(groups[0])
     assert by_action["top1_low_percent"].tolist()[0] <= by_action["top1_mean_percent"].tolist()[0]
-    shares = np.tile([0.0, 1.0, 1.0, 1.0], 100)
-    low, high = tables.interval(shares)
-    deviation = 100 * np.sqrt(0.75 * 0.25 / 400)
-    assert (high - low) / 2 == pytest.approx(1.96 * deviation, rel=0.15)
-    assert tables.interval(shares) == (low, high)
 
 
-def test_every_table_of_the_page_lies_beside_it_in_markdown_too(tmp_path):
+def test_report_has_every_table_in_markdown_too(tmp_path):
     render([make_run(tmp_path / "results")], [make_preparation(tmp_path / "results")], PUBLISHED, tmp_path / "report")
     html = (tmp_path / "report/index.html").read_text()
     linked = re.findall(r'href="(tables/[^"]+\.(?:csv|md))"', html)
     assert len([path for path in linked if path.endswith(".md")]) == html.count("<table")
     assert all((tmp_path / "report" / path).exists() for path in linked)
-    lines = (tmp_path / "report/tables/demo--cross_view--per-action.md").read_text().splitlines()
+    lines = (tmp_path / "report/tables/demo--cross_view--danet--per-action.md").read_text().splitlines()
     assert lines[2].startswith("| Action | Samples | Top-1 %")
     assert lines[3].startswith("|---|---:|---:|")
     assert len(lines) == 4 + len(ACTIONS)
@@ -356,13 +399,13 @@ def test_every_table_of_the_page_lies_beside_it_in_markdown_too(tmp_path):
 def test_robustness_is_what_is_lost_against_the_same_samples(tmp_path):
     runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
     render(runs, [], PUBLISHED, tmp_path / "report")
-    row = pd.read_csv(tmp_path / "report/tables/demo--cross_view--robustness.csv").iloc[0]
+    row = pd.read_csv(tmp_path / "report/tables/demo--cross_view--danet--robustness.csv").iloc[0]
     assert (row["top1_mean_percent"], row["difference_points"], row["samples"]) == (31.25, -18.75, 8)
-    assert (tmp_path / "report/figures/demo--cross_view--robustness.svg").exists()
+    assert (tmp_path / "report/figures/demo--cross_view--danet--robustness.svg").exists()
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0.40 s"), (59.7, "1 min 00 s"), (3599.6, "1 h 00 min"), (7262, "2 h 01 min")]
 )
-def test_durations(seconds, text):
+def test_duration_is_told_in_two_units(seconds, text):
     assert duration(seconds) == text

@@ -8,19 +8,20 @@ import pandas as pd
 import pytest
 from made_runs import PUBLISHED, make_attention, make_run
 
+from danet.errors import UserError
 from danet.report.page import render
 
 
-def test_attention_is_drawn_where_it_lies(tmp_path):
+def test_attention_section_draws_it_where_it_lies(tmp_path):
     runs = [make_run(tmp_path / "results", seed=seed) for seed in (0, 1)]
     render(runs, [], PUBLISHED, tmp_path / "report")
     tables_folder = tmp_path / "report/tables"
-    agreed = pd.read_csv(tables_folder / "demo--cross_view--attention-agreement.csv").iloc[0]
+    agreed = pd.read_csv(tables_folder / "demo--cross_view--danet--attention-agreement.csv").iloc[0]
     assert (agreed["correlation"], agreed["other_actions"], agreed["seeds"]) == (0.75, 0.25, 2)
-    shares = pd.read_csv(tables_folder / "demo--cross_view--attention.csv")
+    shares = pd.read_csv(tables_folder / "demo--cross_view--danet--attention.csv")
     assert shares.groupby("kind")["share"].max().to_dict() == pytest.approx({"space": 0.24, "time": 0.75})
     figures = tmp_path / "report/figures"
-    stem = "demo--cross_view--attention-script-alert-1-script"
+    stem = "demo--cross_view--danet--attention-script-alert-1-script"
     moving = ET.parse(figures / f"{stem}-moving.svg").getroot()
     circles = [element for element in moving if element.tag.endswith("circle")]
     assert len(circles) == 2 * 25
@@ -34,13 +35,44 @@ def test_attention_is_drawn_where_it_lies(tmp_path):
     assert "SIMULATED" in still
 
 
-def test_two_samples_of_one_action_are_drawn_apart(tmp_path):
+def test_attention_section_draws_two_samples_of_one_action_apart(tmp_path):
     run = make_run(tmp_path / "results")
-    about = make_attention()
-    second = json.loads(json.dumps(about["shown"][0]))
+    attention = make_attention()
+    second = json.loads(json.dumps(attention["shown"][0]))
     second["views"][0]["name"] = "another"
-    (run / "attention.json").write_text(json.dumps(about | {"shown": [*about["shown"], second]}))
+    (run / "attention.json").write_text(json.dumps(attention | {"shown": [*attention["shown"], second]}))
     render([run], [], PUBLISHED, tmp_path / "report")
-    stem = tmp_path / "report/figures/demo--cross_view--attention-script-alert-1-script"
+    stem = tmp_path / "report/figures/demo--cross_view--danet--attention-script-alert-1-script"
     assert "another" in Path(f"{stem}-2.svg").read_text()
     assert "another" not in Path(f"{stem}.svg").read_text()
+
+
+def test_attention_section_is_missing_for_a_network_without_maps(tmp_path):
+    """And is there for the other method of the same protocol."""
+    mapped, other = (make_run(tmp_path / "results", method=method) for method in ("danet", "other"))
+    nothing = {"tokens": [], "agreement": {"joints": None, "patches": None}, "shown": []}
+    (other / "attention.json").write_text(json.dumps(make_attention() | nothing))
+    render([mapped, other], [], PUBLISHED, tmp_path / "report")
+    html = (tmp_path / "report/index.html").read_text()
+    assert html.count("What the network attends to") == 1
+    sections = html.split('<section id="demo--cross_view--')
+    assert [section.partition('"')[0] for section in sections[1:]] == ["danet", "other"]
+    assert ["What the network attends to" in section for section in sections[1:]] == [True, False]
+    files = [path.name for path in (tmp_path / "report").rglob("*") if "attention" in path.name]
+    assert files
+    assert all(name.startswith("demo--cross_view--danet--") for name in files)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"tokens": ["only one"]}, "expected 25 joints and 1 shares"),
+        ({"layout": "kinect_v1_20"}, "expected 20 joints and 25 shares"),
+        ({"layout": "nonesuch"}, "nonesuch"),
+    ],
+)
+def test_read_attention_refuses_maps_of_other_joints(tmp_path, change, told):
+    run = make_run(tmp_path / "results")
+    (run / "attention.json").write_text(json.dumps(make_attention() | change))
+    with pytest.raises(UserError, match=rf"attention\.json: .*{told}"):
+        render([run], [], PUBLISHED, tmp_path / "report")

@@ -1,4 +1,7 @@
-"""The command line: raw files in, sequences, splits and labels out; one line and exit code 2 for what is wrong."""
+"""The `danet` command: prepares, checks, splits, labels, draws, estimates and exports.
+
+What a user can put right is said in one line on stderr, with exit code 2.
+"""
 
 import json
 import logging
@@ -59,7 +62,7 @@ def prepare_command(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Keep recordings of the same content.")] = False,
 ) -> None:
-    """Turns raw recordings into centred sequences, and prints how many as JSON.
+    """Turn raw recordings into centred sequences, and print how many as JSON.
 
     Example: danet prepare ntu60 --raw data/nturgbd_raw/nturgb+d_skeletons --out ntu60.h5
     """
@@ -76,7 +79,7 @@ def check_command(
     jobs: Annotated[int, typer.Option(min=1, help="Files read at a time.")] = CORES,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every name.")] = False,
 ) -> None:
-    """Looks at raw recordings before anything runs: missing, unexpected, damaged, twice, copied. Exit code 1 if any.
+    """Look for missing, unexpected, damaged, doubled and copied recordings before anything runs. Exit code 1 if any.
 
     Example: danet check ntu60 data/nturgbd_raw/nturgb+d_skeletons
     """
@@ -94,13 +97,13 @@ def split_command(
     protocol: Annotated[str, typer.Argument(help="cross_subject, cross_view, ... ; a fold as cross_view_1/front.")],
     names: Annotated[Path, typer.Option(help="Text file of sample names, one a line.")],
     out: Annotated[Path, typer.Option(help="File to write the parts to (Parquet: name, part).")],
-    validation_by: Annotated[str, typer.Option(help="subject or view: what is held out as a whole.")] = "subject",
-    validation_share: Annotated[float, typer.Option(help="Share of the training subjects or views held out.")] = 0.1,
+    validation_by: Annotated[str, typer.Option(help="subject or view: what to hold out as a whole.")] = "subject",
+    validation_share: Annotated[float, typer.Option(help="Share of the training subjects or views to hold out.")] = 0.1,
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Training samples not to learn from, as a05_s04_*_v02; may be repeated.")
     ] = None,
 ) -> None:
-    """Says which samples train, validate and test, from their names alone, and prints the counts as JSON.
+    """Split samples into train, validation and test by their names alone, and print the counts as JSON.
 
     Example: danet split ntu60 cross_view --names names.txt --out split.parquet
     """
@@ -133,12 +136,12 @@ def predict_command(
         float, typer.Option(min=0, max=1, help="Label 'unknown' what has no score as high as this.")
     ] = 0.0,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="The same, below the score that the validation part tells.")
+        bool, typer.Option("--unknown", help="The same, below a score that the validation part gives.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank (0: unknown), action, score.")] = False,
 ) -> None:
-    """Labels recordings, prepared as the training data were; with --views, several cameras' views as one.
+    """Label recordings, prepared as the training data were; with --views, several cameras' views as one.
 
     An array is (T, V, 3) or (M, T, V, 3) in metres, zeros where a body was not
     seen. What cannot be read is said on stderr and ends in exit code 2; all else
@@ -146,7 +149,7 @@ def predict_command(
 
     Example: danet predict weights.safetensors S001C001P001R001A001.skeleton
     """
-    from danet.inference.output import Labels, as_json_text, as_table, write_csv
+    from danet.inference.output import Predictions, as_json_text, as_table, write_csv
     from danet.inference.predictor import Predictor
 
     if as_json and as_csv:
@@ -156,29 +159,29 @@ def predict_command(
         if unknown_below:
             raise UserError("expected one of --unknown and --unknown-below, got both")
         unknown_below = predictor.unknown_below
-    labels = Labels(predictor, files, views, top, unknown_below)
+    predictions = Predictions(predictor, files, views, top, unknown_below)
     if as_json:
-        print(as_json_text(labels))
+        print(as_json_text(predictions))
     elif as_csv:
-        write_csv(labels, sys.stdout)
+        write_csv(predictions, sys.stdout)
     else:
-        for lines in as_table(labels):
+        for lines in as_table(predictions):
             print(lines)
-    if labels.failed:
+    if predictions.failed:
         raise typer.Exit(2)
 
 
 @app.command("stream")
 def stream_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run, or an exported .onnx.")],
-    window: Annotated[int, typer.Option(min=1, help="Frames that are labelled at a time, the latest.")] = 60,
+    window: Annotated[int, typer.Option(min=1, help="How many of the latest frames to label.")] = 60,
     every: Annotated[int, typer.Option(min=1, help="Frames from one label to the next.")] = 15,
 ) -> None:
-    """Labels the latest frames of a stream: a JSON line a frame in, {"frame", "action", "score"} a line out.
+    """Label the latest frames of a stream: read a line of JSON a frame, print {"frame", "action", "score"} a label.
 
     A frame is {"bodies": ...}, a list of bodies, each a list of V joints, each a
     list x, y, z in metres; or the joints of one body alone. A body keeps its
-    place in the list, zeros where it was not seen. The last frame is always
+    index in the list, zeros where it was not seen. The last frame is always
     labelled; null where nobody was seen.
 
     Example: danet stream weights.safetensors < frames.jsonl
@@ -202,7 +205,7 @@ def draw_command(
     ] = None,
     attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
 ) -> None:
-    """Draws the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
+    """Draw the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
 
     Example: danet draw S001C001P001R001A001.skeleton --out drawn.gif
     """
@@ -221,7 +224,7 @@ def estimate_command(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = CORES,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> None:
-    """Says what batch fits into a memory and how long a training takes here, by computing a few steps on random clips.
+    """Estimate what batch fits into a memory and how long a training takes, by computing a few steps on random clips.
 
     Example: danet estimate ntu60/cross_view --memory 8
     """
@@ -240,9 +243,7 @@ def estimate_command(
     print(json.dumps(estimated) if as_json else as_text(estimated))
 
 
-export_app = typer.Typer(
-    no_args_is_help=True, help="Writes prepared sequences and networks as files of other projects."
-)
+export_app = typer.Typer(no_args_is_help=True, help="Write prepared sequences and networks as files of other projects.")
 app.add_typer(export_app, name="export")
 
 Centred = Annotated[Path, typer.Argument(help="What `danet prepare` wrote.")]
@@ -255,7 +256,7 @@ def export_ctr_gcn_command(
     protocol: ExportProtocol,
     out: Annotated[Path, typer.Option(help="The .npz to write: x_train, y_train, x_test, y_test.")],
 ) -> None:
-    """Writes the .npz that CTR-GCN and SkateFormer train on, and prints the rows of each part as JSON.
+    """Write the .npz that CTR-GCN and SkateFormer train on, and print the rows of each part as JSON.
 
     Example: danet export ctr-gcn ntu60.h5 --protocol cross_view --out NTU60_CV.npz
     """
@@ -270,7 +271,7 @@ def export_sgn_command(
     protocol: ExportProtocol,
     out: Annotated[Path, typer.Option(help="The .h5 to write: x, y, valid_x, valid_y, test_x, test_y.")],
 ) -> None:
-    """Writes the HDF5 file that SGN trains on, and prints the rows of each part as JSON.
+    """Write the HDF5 file that SGN trains on, and print the rows of each part as JSON.
 
     Example: danet export sgn ntu60.h5 --protocol cross_view --out NTU_CV.h5
     """
@@ -284,7 +285,7 @@ def export_onnx_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
     out: Annotated[Path, typer.Argument(help="The .onnx to write.")],
 ) -> None:
-    """Writes a trained network for onnxruntime, and prints how far its scores are from torch's as JSON.
+    """Write a trained network for ONNX Runtime, and print how far its scores are from torch's as JSON.
 
     `danet predict OUT FILE` then labels without torch.
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause: one line each, naming file, place, what was expected and what was got."""
+"""The errors a user can cause. Each is one line: file, position, what was expected and what was got."""
 
 from dataclasses import asdict, dataclass
 
@@ -9,9 +9,9 @@ class UserError(ValueError):
 
 @dataclass
 class BadRecording(UserError):
-    """A raw file that cannot be read, and where.
+    """A raw file that cannot be read, and the position in it.
 
-    Line and frame count from 1, body from 1 inside its frame; 0 where a place does not apply.
+    `line` and `frame` count from 1, `body` from 1 inside its frame. 0 stands where a number does not apply.
     """
 
     file: str
@@ -25,8 +25,8 @@ class BadRecording(UserError):
         self.got = _printable(self.got)
 
     def __str__(self) -> str:
-        places = [f"{key} {getattr(self, key)}" for key in ("line", "frame", "body") if getattr(self, key)]
-        return f"{', '.join([_printable(self.file), *places])}: expected {self.expected}, got {self.got}"
+        position = [f"{key} {getattr(self, key)}" for key in ("line", "frame", "body") if getattr(self, key)]
+        return f"{', '.join([_printable(self.file), *position])}: expected {self.expected}, got {self.got}"
 
     def __reduce__(self):  # so that it crosses from a worker process to its parent
         return _rebuild, (asdict(self),)

@@ -1,4 +1,4 @@
-"""Simulated UESTC recordings: people and actions in, a text or `.mat` file for each performance and camera out.
+"""Simulates UESTC recordings: a text or `.mat` file for each performance and camera.
 
 No sample of the data set is public. Camera 1 looks at every performance from the front, camera 2 from 45 to 315 degrees
 (directions 1..7), or moves round the whole circle (8) while the action is repeated. Every file follows from the seed

@@ -34,9 +34,9 @@ def commands_of(program: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def project(tmp_path_factory):
     """A checkout with small simulated recordings where the README has the demo's, NTU's and NW-UCLA's."""
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("project")
     Checkout(folder, yaml.safe_load((ROOT / "config/config.yaml").read_text()))
     made = folder / "results/demo/cross_view/danet/seed0"
     train_on_demo(made)
@@ -48,11 +48,11 @@ def place(tmp_path_factory):
     return folder
 
 
-def run(place: Path, command: str) -> subprocess.CompletedProcess:
+def run(project: Path, command: str) -> subprocess.CompletedProcess:
     """A command that must end well, in bash and with the project's own programs; 2 says what could not be read."""
     programs = os.fspath(Path(sys.executable).parent)
-    environment = os.environ | {"PATH": f"{place}:{programs}:{os.environ['PATH']}", "PYTHONPATH": os.fspath(place)}
-    done = subprocess.run(["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True)
+    environment = os.environ | {"PATH": f"{project}:{programs}:{os.environ['PATH']}", "PYTHONPATH": os.fspath(project)}
+    done = subprocess.run(["bash", "-c", command], cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == (2 if done.stderr.startswith("danet: results/demo/raw/") else 0), done.stderr
     return done
 
@@ -74,30 +74,30 @@ def test_no_command_is_left_out():
 
 
 @pytest.mark.parametrize("command", [c for c in commands_of("snakemake") if not c.startswith(AFTER_A_RUN)])
-def test_snakemake_plans_what_is_asked_for(place, command):
+def test_snakemake_plans_what_is_asked_for(project, command):
     if "slurm" in command and find_spec(SLURM) is None:
         pytest.skip(f"needs {SLURM}")
-    planned = run(place, f"{command} --dry-run")
-    assert re.search(r"^train +[1-9]", planned.stdout + planned.stderr, re.MULTILINE)
+    dry_run = run(project, f"{command} --dry-run")
+    assert re.search(r"^train +[1-9]", dry_run.stdout + dry_run.stderr, re.MULTILINE)
 
 
-def test_danet_does_what_is_asked_for(place):
-    sensor = place / "sensor"  # what stands in for a user's own
+def test_danet_does_what_is_asked_for(project):
+    sensor = project / "sensor"  # what stands in for a user's own
     frame = json.dumps([[0.0, 1.0, 2.0]] * 25)
     sensor.write_text(f"#!/bin/sh\nfor frame in $(seq 30); do echo '{frame}'; done\n")
     sensor.chmod(0o755)
     asked = commands_of("danet")
-    done = {command: run(place, command) for command in asked}
+    done = {command: run(project, command) for command in asked}
     (streamed,) = (done[command] for command in asked if command.startswith("sensor"))
     labels = [json.loads(line) for line in streamed.stdout.splitlines()]
     assert [label["frame"] for label in labels] == [15, 30]
     assert set(labels[0]) == {"frame", "action", "score"}
     (folder,) = (done[command] for command in asked if command.endswith("> labels.csv"))
-    labelled = (place / "labels.csv").read_text().splitlines()[1:]
-    files = list((place / "results/demo/raw").glob("*.skeleton"))
+    labelled = (project / "labels.csv").read_text().splitlines()[1:]
+    files = list((project / "results/demo/raw").glob("*.skeleton"))
     assert len(labelled) + len(folder.stderr.splitlines()) == len(files)
     for written in (word for command in asked for word in re.findall(r"--out (\S+)", command)):
-        assert (place / written).stat().st_size
+        assert (project / written).stat().st_size
 
 
 def test_one_version_everywhere():

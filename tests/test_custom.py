@@ -80,8 +80,8 @@ def write_own_data(folder, rng, joints, *, ends=(".npy",), table_split=False):
 
 
 @pytest.fixture
-def own(tmp_path):
-    """The folder of own data, with two files that any test may list."""
+def own_data(tmp_path):
+    """The folder of own_data data, with two files that any test may list."""
     for name in "ab":
         np.save(tmp_path / f"{name}.npy", np.ones((3, 25, 3), np.float32))
     return tmp_path
@@ -92,11 +92,11 @@ def describe(folder, text):
     return find_dataset("custom", folder)
 
 
-def test_the_table_gives_names_actions_and_protocols(own):
-    (own / "more").mkdir()
-    shutil.copy(own / "a.npy", own / "more/größer als a.npy")
+def test_the_table_gives_names_actions_and_protocols(own_data):
+    (own_data / "more").mkdir()
+    shutil.copy(own_data / "a.npy", own_data / "more/größer als a.npy")
     lines = "path,label,subject,view,split\na.npy,wave,10,9,train\nb.npy,sit,9,10,test\n\n"
-    dataset = describe(own, "\ufeff" + lines + "more/größer als a.npy,wave,10,10,validation\n")
+    dataset = describe(own_data, "\ufeff" + lines + "more/größer als a.npy,wave,10,10,validation\n")
     assert dataset.actions == ("sit", "wave")
     assert dataset.layout is KINECT_V2
     a, more = dataset.sample("a"), dataset.sample("more_größer_als_a")
@@ -112,13 +112,13 @@ def test_the_table_gives_names_actions_and_protocols(own):
     assert table["part"].tolist() == ["train", "test", "validation"]
 
 
-def test_protocols_are_there_as_far_as_the_table_goes(own):
-    assert list(describe(own, HEADER + LINES).protocols) == ["cross_subject"]
-    assert list(describe(own, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,2\n").protocols) == ["cross_view"]
+def test_protocols_are_there_as_far_as_the_table_goes(own_data):
+    assert list(describe(own_data, HEADER + LINES).protocols) == ["cross_subject"]
+    assert list(describe(own_data, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,2\n").protocols) == ["cross_view"]
     with pytest.raises(UserError, match="expected a column 'split', or two or more subjects or views"):
-        describe(own, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,1\n")
+        describe(own_data, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,1\n")
     with pytest.raises(UserError, match="got 'cross_view'"):
-        describe(own, HEADER + LINES).folds("cross_view")
+        describe(own_data, HEADER + LINES).folds("cross_view")
 
 
 def test_auto_takes_own_data_that_are_in_place(tmp_path):
@@ -150,46 +150,46 @@ def test_auto_takes_own_data_that_are_in_place(tmp_path):
         (HEADER + 'a.npy,"wave"x,1,1\n', "line 2: expected comma-separated fields"),
     ],
 )
-def test_what_is_wrong_in_the_table_is_said_with_its_place(own, text, message):
+def test_what_is_wrong_in_the_table_is_said_with_its_place(own_data, text, message):
     with pytest.raises(UserError, match=message) as caught:
-        describe(own, text)
-    assert str(caught.value).startswith(f"{own / 'samples.csv'}, ")
+        describe(own_data, text)
+    assert str(caught.value).startswith(f"{own_data / 'samples.csv'}, ")
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_table_and_missing_files_are_named(own):
+def test_a_missing_table_and_missing_files_are_named(own_data):
     with pytest.raises(UserError, match=r"samples.csv: expected a table of columns path, label"):
-        find_dataset("custom", own)
-    assert "custom" not in known_datasets(own)
-    dataset = describe(own, HEADER + LINES)
-    assert known_datasets(own)["custom"] is dataset
-    (own / "b.npy").unlink()
+        find_dataset("custom", own_data)
+    assert "custom" not in known_datasets(own_data)
+    dataset = describe(own_data, HEADER + LINES)
+    assert known_datasets(own_data)["custom"] is dataset
+    (own_data / "b.npy").unlink()
     with pytest.raises(UserError, match=r"line 3, column path: expected a file, got none at .*b\.npy"):
-        listing_hash(dataset, [own])
-    (own / "a.npy").write_bytes(b"")
+        listing_hash(dataset, [own_data])
+    (own_data / "a.npy").write_bytes(b"")
     with pytest.raises(UserError, match=r"expected a file that can be read, got: .*a\.npy: expected a NumPy file"):
-        describe(own, HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
+        describe(own_data, HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
 
 
-def test_a_number_of_joints_that_no_layout_has_needs_one_of_its_own(own):
+def test_a_number_of_joints_that_no_layout_has_needs_one_of_its_own(own_data):
     for name in "ab":
-        np.save(own / f"{name}.npy", np.ones((3, 6, 3)))
+        np.save(own_data / f"{name}.npy", np.ones((3, 6, 3)))
     with pytest.raises(UserError, match=r"line 2, column path: expected 25 .*layout\.yaml, got 6 joints"):
-        describe(own, HEADER + LINES)
-    (own / "layout.yaml").write_text(yaml.safe_dump(STICK))
-    layout = find_dataset("custom", own).layout
+        describe(own_data, HEADER + LINES)
+    (own_data / "layout.yaml").write_text(yaml.safe_dump(STICK))
+    layout = find_dataset("custom", own_data).layout
     assert (layout.name, layout.size) == ("stick", 6)
-    assert find_layout(find_dataset("custom", own).describe()["layout"]) == layout
+    assert find_layout(find_dataset("custom", own_data).describe()["layout"]) == layout
 
 
-def test_an_edited_table_layout_or_recording_changes_the_listing(own):
-    found = {listing_hash(describe(own, HEADER + LINES), [])}
-    found.add(listing_hash(describe(own, HEADER + LINES.replace("sit", "lie down")), []))
-    (own / "layout.yaml").write_text(yaml.safe_dump(KINECT_V2.definition | {"name": "mine"}))
-    found.add(listing_hash(find_dataset("custom", own), []))
-    np.save(own / "a.npy", np.ones((4, 25, 3)))
-    found.add(listing_hash(find_dataset("custom", own), []))
-    assert len(found) == 4
+def test_an_edited_table_layout_or_recording_changes_the_listing(own_data):
+    hashes = {listing_hash(describe(own_data, HEADER + LINES), [])}
+    hashes.add(listing_hash(describe(own_data, HEADER + LINES.replace("sit", "lie down")), []))
+    (own_data / "layout.yaml").write_text(yaml.safe_dump(KINECT_V2.definition | {"name": "mine"}))
+    hashes.add(listing_hash(find_dataset("custom", own_data), []))
+    np.save(own_data / "a.npy", np.ones((4, 25, 3)))
+    hashes.add(listing_hash(find_dataset("custom", own_data), []))
+    assert len(hashes) == 4
 
 
 def as_npy(array, **how):
@@ -249,11 +249,11 @@ def test_a_shipped_layout_is_sound(layout):
     assert layout.described == layout.name
     assert (layout.part_of >= 0).all()
     assert (layout.hops < layout.size).all(), "the body hangs together"
-    for joint, other in enumerate(layout.mirrored):
+    for joint, mirrored in enumerate(layout.mirrored):
         name = layout.joints[joint]
         swapped = {"left": "right", "right": "left"}.get(name.split()[0])
-        assert layout.joints[other] == (name.replace(name.split()[0], swapped, 1) if swapped else name)
-        assert layout.mirrored[layout.parents[joint]] == layout.parents[other], "both sides hang alike"
+        assert layout.joints[mirrored] == (name.replace(name.split()[0], swapped, 1) if swapped else name)
+        assert layout.mirrored[layout.parents[joint]] == layout.parents[mirrored], "both sides hang alike"
     assert all(layout.joints[left].startswith("left") for left, _ in layout.across)
 
 
@@ -282,10 +282,10 @@ def test_what_is_wrong_in_a_layout_is_said(changes, message):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "stick", "{", "\x00"])
-def test_a_layout_file_that_is_none(own, text):
-    (own / "layout.yaml").write_text(text)
+def test_a_layout_file_that_is_none(own_data, text):
+    (own_data / "layout.yaml").write_text(text)
     with pytest.raises(UserError, match=r"layout\.yaml: expected a"):
-        describe(own, HEADER + LINES)
+        describe(own_data, HEADER + LINES)
 
 
 def test_own_data_by_function(tmp_path, rng):
@@ -312,10 +312,10 @@ def test_own_data_by_function(tmp_path, rng):
     for name in [name for name in scores.index if name.startswith("left_")]:
         file = files[name.removeprefix("left_")]
         np.testing.assert_allclose(predictor.scores(file), scores[name], atol=1e-5)
-    assert {one["action"] for one in predictor.named(scores.iloc[0], 3)} == set(LABELS)
-    other = Sequence("other", np.ones((5, 1, 20, 3), np.float32))
+    assert {best["action"] for best in predictor.named(scores.iloc[0], 3)} == set(LABELS)
+    kinect_v1 = Sequence("other", np.ones((5, 1, 20, 3), np.float32))
     with pytest.raises(UserError, match=r"other: .* 25 joints, .* 20"):
-        predictor.label(other)
+        predictor.label(kinect_v1)
 
 
 @pytest.fixture(scope="module")
@@ -336,9 +336,9 @@ def test_the_workflow_runs_from_the_table_to_the_report(checkout):
     folder = checkout.folder / "results/custom/own_split/danet/seed0"
     assert read_json(folder / "metrics.json")["samples"] == 6
     assert read_json(folder / "run.json")["counts"] == {"train": 12, "validation": 6, "test": 6}
-    _, about = read_tensors(folder / "weights.safetensors")
-    assert find_layout(about["layout"]) == make_layout(STICK, "stick")
-    assert about["actions"] == sorted(LABELS)
+    _, description = read_tensors(folder / "weights.safetensors")
+    assert find_layout(description["layout"]) == make_layout(STICK, "stick")
+    assert description["actions"] == sorted(LABELS)
     page = (checkout.folder / "results/report/index.html").read_text()
     assert "Own data" in page
     assert "sit, down" in page
@@ -348,7 +348,7 @@ def test_the_workflow_runs_from_the_table_to_the_report(checkout):
     made = prepare_file(file, predictor.prepare, predictor.layout)
     np.testing.assert_array_equal(predictor.scores(made), predictor.scores(file))
     assert not predictor.prepare.drop_copies, "what parsing was told is known to the weights"
-    assert about["prepare"]["shortest_body"] == 3
+    assert description["prepare"]["shortest_body"] == 3
 
 
 def test_an_own_validation_part_is_exported(checkout, tmp_path):

@@ -143,8 +143,8 @@ def kind_of_line(number):
     """What the grammar wants at a line, counted from 0, of a recording of one body."""
     if number == 0:
         return FRAMES
-    place = (number - 1) % 28
-    return (BODIES, HEADER, JOINTS)[place] if place < 3 else NUMBERS
+    offset = (number - 1) % 28
+    return (BODIES, HEADER, JOINTS)[offset] if offset < 3 else NUMBERS
 
 
 def test_truncated_at_every_line(raw, prepare, undisturbed, tmp_path):
@@ -190,11 +190,11 @@ def test_forms_that_change_nothing(raw, good, prepare, undisturbed, tmp_path, fo
 
 
 def test_exponents_and_minus_zero_in_coordinates(raw, prepare, tmp_path):
-    plain, other = (
+    plain, exponents = (
         coordinate(text).replace(b" 1 1 1 2 3", b" %s 1 1 2 3" % y) for text, y in ((b"0.25", b"0"), (b"2.5E-1", b"-0"))
     )
     arrays = []
-    for content in (plain, other):
+    for content in (plain, exponents):
         fill(raw, {BAD: content})
         assert prepare(raw) == (0, "")
         arrays.append(outcome(tmp_path / "out")[1][BAD])
@@ -320,7 +320,7 @@ def test_no_memory_is_taken_on_a_files_word(line, claim):
 
 
 def test_every_damage_at_once_on_several_processes(raw, undisturbed, tmp_path):
-    fill(raw, {f"S{place:03}C001P001R001A002": case[0] for place, case in enumerate(DAMAGED.values(), 1)})
+    fill(raw, {f"S{setup:03}C001P001R001A002": case[0] for setup, case in enumerate(DAMAGED.values(), 1)})
     command = [sys.executable, "-W", "error", "-c", START, "prepare", "demo", "--raw", raw]
     command += ["--out", tmp_path / "out" / "demo.h5", "--jobs", "2"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60, check=False)

@@ -50,9 +50,9 @@ def test_published_counts(recordings, run, held_out):
             split(DATASETS[dataset], protocol, names_of(dataset, recordings), settings)
         return
     table = split(DATASETS[dataset], protocol, names_of(dataset, recordings), settings)
-    found = counts(table)
-    assert [found["train"] + found["validation"], found["test"]] == COUNTS[run]
-    assert found["validation"] > 0
+    samples = counts(table)
+    assert [samples["train"] + samples["validation"], samples["test"]] == COUNTS[run]
+    assert samples["validation"] > 0
     groups = {
         part: {getattr(DATASETS[dataset].parse_name(name), held_out) for name in rows["name"]}
         for part, rows in table.groupby("part")
@@ -150,8 +150,8 @@ def test_uestc_forms_agree(rng, tmp_path):
     np.testing.assert_allclose(text.joints, joints, atol=1e-6)
     for key, array in (("v", joints.reshape(6, 75)), ("skel", joints), ("other", joints)):
         savemat(tmp_path / "a.mat", {key: array})
-        found = read_uestc("a", "a.mat", (tmp_path / "a.mat").read_bytes())
-        np.testing.assert_allclose(found.joints, text.joints, atol=1e-4)
+        bodies = read_uestc("a", "a.mat", (tmp_path / "a.mat").read_bytes())
+        np.testing.assert_allclose(bodies.joints, text.joints, atol=1e-4)
 
 
 def test_uestc_text_with_a_short_last_frame(rng):

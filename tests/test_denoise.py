@@ -46,7 +46,7 @@ def test_every_joint_lands_at_the_frame_where_it_was_seen(bodies):
     placed = np.argwhere(sequence.joints.any(axis=(2, 3)))
     for frame, slot in placed:
         here = bodies.joints[bodies.frame == frame]
-        assert any(np.array_equal(sequence.joints[frame, slot], one) for one in here)
+        assert any(np.array_equal(sequence.joints[frame, slot], seen) for seen in here)
     assert audit["kept"] + audit["dropped_short"] + audit["dropped_noisy"] + audit["dropped_overlap"] == audit["ids"]
 
 

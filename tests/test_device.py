@@ -14,13 +14,13 @@ def claimer(folder):
 
 
 def test_processes_claim_one_gpu_each_until_they_end(tmp_path):
-    one, first = claimer(tmp_path)
-    two, second = claimer(tmp_path)
-    three, third = claimer(tmp_path)
+    process1, first = claimer(tmp_path)
+    process2, second = claimer(tmp_path)
+    process3, third = claimer(tmp_path)
     assert (first, second) == (["0", "0"], ["1", "1"]), "and a process claims no second one"
     assert third == ["0", "0"], "all are claimed: the first is shared"
-    two.communicate("")
-    four, fourth = claimer(tmp_path)
+    process2.communicate("")
+    process4, fourth = claimer(tmp_path)
     assert fourth == ["1", "1"]
-    for process in (one, three, four):
+    for process in (process1, process3, process4):
         process.communicate("")

@@ -12,7 +12,7 @@ from danet.config.settings import Prepare
 from danet.errors import UserError
 from danet.inference.draw import GREY, INKS, actor_of, draw
 from danet.inference.recordings import read_bodies
-from danet.models.weights import build_model, save_weights
+from danet.models.weights import build_model, describe, save_weights
 from danet.skeleton.layout import KINECT_V2
 
 CLIPS = {"frames": 8}
@@ -26,8 +26,8 @@ def colors_in(path, frame=0):
 
 
 def near(colors, expected):
-    expected = tuple(int(expected[place : place + 2], 16) for place in (1, 3, 5))
-    return any(max(abs(one - other) for one, other in zip(color, expected, strict=True)) < 12 for color in colors)
+    expected = tuple(int(expected[start : start + 2], 16) for start in (1, 3, 5))
+    return any(max(abs(a - b) for a, b in zip(color, expected, strict=True)) < 12 for color in colors)
 
 
 @pytest.fixture
@@ -68,8 +68,9 @@ def test_a_picture_of_some_frames_and_one_of_all(file, tmp_path):
 
 
 def test_attention_is_drawn_on_who_is_kept(file, tmp_path):
-    about = {"dataset": "demo", "layout": "kinect_v2_25", "actions": ["a", "b"], "model": MODEL, "clips": CLIPS}
-    save_weights(tmp_path / "w.safetensors", build_model(about).state_dict(), about | {"prepare": {}})
+    description = {"dataset": "demo", "layout": "kinect_v2_25", "actions": ["a", "b"], "model": MODEL, "clips": CLIPS}
+    model = build_model(description)
+    save_weights(tmp_path / "w.safetensors", model.state_dict(), description | describe(model) | {"prepare": {}})
     draw(file, tmp_path / "plain.png")
     draw(file, tmp_path / "attended.png", tmp_path / "w.safetensors")
     plain, attended = (colors_in(tmp_path / name) for name in ("plain.png", "attended.png"))

@@ -67,9 +67,9 @@ def test_the_second_body_of_ntu120_is_a_copy(recordings, tmp_path):
         danet("prepare", dataset, "--raw", recordings / "ntu_samples", "--out", out)
         danet("export", "ctr-gcn", out, "--protocol", "cross_subject", "--out", tmp_path / f"{dataset}.npz")
     with np.load(tmp_path / "ntu60.npz") as sixty, np.load(tmp_path / "ntu120.npz") as hundred:
-        one, other = sixty["x_train"], hundred["x_train"]
+        ntu60, ntu120 = sixty["x_train"], hundred["x_train"]
         assert hundred["y_train"].shape[1] == 120
-    single = ~one[:, :, 75:].any(axis=(1, 2))
+    single = ~ntu60[:, :, 75:].any(axis=(1, 2))
     assert 0 < single.sum() < len(single)
-    np.testing.assert_array_equal(other[single, :, 75:], other[single, :, :75])
-    np.testing.assert_array_equal(other[~single], one[~single])
+    np.testing.assert_array_equal(ntu120[single, :, 75:], ntu120[single, :, :75])
+    np.testing.assert_array_equal(ntu120[~single], ntu60[~single])

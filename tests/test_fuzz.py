@@ -52,8 +52,8 @@ BREAKS = [b" ", b"\t", b"\n", b"\r\n", b"\r", b"\n\n", b"", b"\0", b"\x0b", b"\x
 
 def flip(rng, content, _):
     content = bytearray(content)
-    for place in rng.integers(len(content), size=rng.integers(1, 4)):
-        content[place] ^= 1 << rng.integers(8)
+    for index in rng.integers(len(content), size=rng.integers(1, 4)):
+        content[index] ^= 1 << rng.integers(8)
     return bytes(content)
 
 
@@ -64,8 +64,8 @@ def overwrite(rng, content, _):
 
 
 def insert(rng, content, _):
-    place = rng.integers(len(content) + 1)
-    return content[:place] + BREAKS[rng.integers(len(BREAKS))] + content[place:]
+    at = rng.integers(len(content) + 1)
+    return content[:at] + BREAKS[rng.integers(len(BREAKS))] + content[at:]
 
 
 def delete(rng, content, _):
@@ -80,32 +80,32 @@ def truncate(rng, content, _):
 def lines(rng, content, _):
     """Deletes, repeats or swaps lines."""
     parts = content.split(b"\n")
-    one, other = rng.integers(len(parts), size=2)
+    first, second = rng.integers(len(parts), size=2)
     match rng.integers(4):
         case 0:
-            del parts[one]
+            del parts[first]
         case 1:
-            parts.insert(other, parts[one])
+            parts.insert(second, parts[first])
         case 2:
-            parts[one], parts[other] = parts[other], parts[one]
+            parts[first], parts[second] = parts[second], parts[first]
         case _:
-            parts[one:one] = parts[one : one + 30]
+            parts[first:first] = parts[first : first + 30]
     return b"\n".join(parts)
 
 
 def tokens(rng, content, _):
     """Replaces, deletes, repeats or swaps what stands between two blanks."""
     parts = content.split(b" ")
-    one, other = rng.integers(len(parts), size=2)
+    first, second = rng.integers(len(parts), size=2)
     match rng.integers(4):
         case 0:
-            del parts[one]
+            del parts[first]
         case 1:
-            parts.insert(other, parts[one])
+            parts.insert(second, parts[first])
         case 2:
-            parts[one], parts[other] = parts[other], parts[one]
+            parts[first], parts[second] = parts[second], parts[first]
         case _:
-            parts[one] = NUMBERS[rng.integers(len(NUMBERS))]
+            parts[first] = NUMBERS[rng.integers(len(NUMBERS))]
     return b" ".join(parts)
 
 
@@ -116,8 +116,8 @@ def counts(rng, content, _):
     return b"\n".join(parts)
 
 
-def splice(rng, content, other):
-    return content[: rng.integers(len(content) + 1)] + other[rng.integers(len(other)) :]
+def splice(rng, content, another):
+    return content[: rng.integers(len(content) + 1)] + another[rng.integers(len(another)) :]
 
 
 def blanks(rng, content, _):

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from danet.config.networks import Model
-from danet.config.settings import Clips, Prepare, Simulate
+from danet.config.clips import ClipSettings
+from danet.config.networks import DANetSettings
+from danet.config.settings import Prepare, Simulate
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
-from danet.inference.output import Labels
+from danet.inference.output import Predictions
 from danet.inference.predictor import Predictor, load, scores_by_file
 from danet.inference.recordings import read_sequence, recordings_in
 from danet.inference.stream import labels_of
-from danet.models.weights import build_model, save_weights
+from danet.models.weights import build_model, describe, save_weights
 from danet.preparation.parse import read_recording
 from danet.simulate.simulate import simulate
 from danet.skeleton.layout import KINECT_V1, KINECT_V2
@@ -30,30 +31,31 @@ DANET = Path(sys.executable).with_name("danet")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def demo(tmp_path_factory):
     """Random weights and simulated recordings, where the README has them."""
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("demo")
     simulate(folder / "results/demo/raw", Simulate(performers=2, setups=1, replications=1, frames=24))
-    about = {
+    description = {
         **DEMO.describe(),
-        "clips": Clips(frames=8, windows=(1, 0.8)).model_dump(),
-        "model": Model(width=16, blocks=1, heads=2).model_dump(),
+        "clips": ClipSettings(frames=8, test_crops=(1, 0.8)).model_dump(),
+        "model": DANetSettings(width=16, blocks=1, heads=2).model_dump(),
         "prepare": Prepare().model_dump(),
         "actions": list(DEMO.actions),
     }
     torch.manual_seed(1)
     weights = folder / "results/demo/cross_view/danet/seed0/weights.safetensors"
-    save_weights(weights, build_model(about).state_dict(), about)
+    model = build_model(description)
+    save_weights(weights, model.state_dict(), description | describe(model))
     return folder
 
 
 @pytest.fixture(scope="module")
-def predictor(place):
-    return load(place / "results/demo/cross_view/danet/seed0/weights.safetensors")
+def predictor(demo):
+    return load(demo / "results/demo/cross_view/danet/seed0/weights.safetensors")
 
 
-def danet(place, *arguments, given=None):
-    return subprocess.run([DANET, *map(str, arguments)], cwd=place, input=given, capture_output=True, text=True)
+def danet(demo, *arguments, given=None):
+    return subprocess.run([DANET, *map(str, arguments)], cwd=demo, input=given, capture_output=True, text=True)
 
 
 def array_of(file: Path) -> np.ndarray:
@@ -64,25 +66,25 @@ def array_of(file: Path) -> np.ndarray:
     return joints
 
 
-def of_two(place) -> Path:
+def of_two(demo) -> Path:
     """A recording in which denoising has something to choose from."""
-    files = sorted((place / "results/demo/raw").iterdir())
+    files = sorted((demo / "results/demo/raw").iterdir())
     return max(files, key=lambda file: len(array_of(file)))
 
 
-def alone(place) -> Path:
-    files = sorted((place / "results/demo/raw").iterdir())
+def alone(demo) -> Path:
+    files = sorted((demo / "results/demo/raw").iterdir())
     return next(file for file in files if len(array_of(file)) == 1)
 
 
-def test_an_array_is_prepared_and_scored_as_its_recording(place, predictor, tmp_path):
-    for file in (of_two(place), alone(place)):
+def test_an_array_is_prepared_and_scored_as_its_recording(demo, predictor, tmp_path):
+    for file in (of_two(demo), alone(demo)):
         np.save(tmp_path / "same.npy", array_of(file))
         made, expected = predictor.sequence(tmp_path / "same.npy"), predictor.sequence(file)
         np.testing.assert_array_equal(made.joints, expected.joints)
         np.testing.assert_allclose(predictor.scores(tmp_path / "same.npy"), predictor.scores(file), atol=1e-6)
-    assert len(array_of(of_two(place))) > 1
-    np.save(tmp_path / "flat.npy", array_of(alone(place))[0].astype(np.float64))
+    assert len(array_of(of_two(demo))) > 1
+    np.save(tmp_path / "flat.npy", array_of(alone(demo))[0].astype(np.float64))
     np.testing.assert_array_equal(read_sequence(tmp_path / "flat.npy", Prepare()).joints, made.joints)
 
 
@@ -108,13 +110,13 @@ def test_joints_of_no_layout_need_one(tmp_path):
         read_sequence(tmp_path / "odd.npy", Prepare())
 
 
-def test_folders_are_searched_for_what_the_network_reads(place, tmp_path):
+def test_folders_are_searched_for_what_the_network_reads(demo, tmp_path):
     for name in ("b.skeleton", "a.npy", "deep/er/c.skeleton", "other.json", "notes.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     single = Path("given.json")
-    found = recordings_in([single, tmp_path], KINECT_V2, pytest.fail)
-    assert found == [single, tmp_path / "a.npy", tmp_path / "b.skeleton", tmp_path / "deep/er/c.skeleton"]
+    files = recordings_in([single, tmp_path], KINECT_V2, pytest.fail)
+    assert files == [single, tmp_path / "a.npy", tmp_path / "b.skeleton", tmp_path / "deep/er/c.skeleton"]
     assert recordings_in([tmp_path], KINECT_V1, pytest.fail) == [tmp_path / "a.npy", tmp_path / "other.json"]
     (tmp_path / "bare").mkdir()
     said: list[UserError] = []
@@ -123,22 +125,22 @@ def test_folders_are_searched_for_what_the_network_reads(place, tmp_path):
     assert str(error).startswith(f"{tmp_path}/bare: expected files that end in .mat, .npy, .skeleton, .txt, got none")
 
 
-def test_a_file_scores_in_a_batch_as_alone(place, predictor):
-    files = sorted((place / "results/demo/raw").iterdir())[:9]
+def test_a_file_scores_in_a_batch_as_alone(demo, predictor):
+    files = sorted((demo / "results/demo/raw").iterdir())[:9]
     for size in (4, 64):
-        found = list(scores_by_file(predictor, files, pytest.fail, size))
-        assert [file for file, _ in found] == files
-        for file, scores in found:
+        scored = list(scores_by_file(predictor, files, pytest.fail, size))
+        assert [file for file, _ in scored] == files
+        for file, scores in scored:
             np.testing.assert_allclose(scores, predictor.scores(file), atol=1e-6)
 
 
-def test_a_file_that_cannot_be_read_loses_no_other(place, predictor, tmp_path):
-    good = alone(place)
+def test_a_file_that_cannot_be_read_loses_no_other(demo, predictor, tmp_path):
+    good = alone(demo)
     for name in ("a", "c"):
         (tmp_path / f"{name}.skeleton").write_bytes(good.read_bytes())
     (tmp_path / "b.skeleton").write_text("1\n1\n")
     weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
-    done = danet(place, "predict", weights, tmp_path, tmp_path / "absent.skeleton", "--csv", "--top", 2)
+    done = danet(demo, "predict", weights, tmp_path, tmp_path / "absent.skeleton", "--csv", "--top", 2)
     assert done.returncode == 2
     bad, absent = done.stderr.splitlines()
     assert bad.startswith(f"danet: {tmp_path}/b.skeleton, line 3")
@@ -154,38 +156,38 @@ def test_a_file_that_cannot_be_read_loses_no_other(place, predictor, tmp_path):
     )
 
 
-def test_a_view_that_cannot_be_read_loses_no_other(place, predictor, tmp_path, capsys):
-    good = sorted((place / "results/demo/raw").glob("S001C00?P001R001A003.skeleton"))
-    labels = Labels(predictor, [good[0], tmp_path / "absent.skeleton", good[1]], True, 1, 0)
-    (label,) = labels
-    assert label.files == [str(file) for file in good[:2]]
-    assert label.predictions == predictor.named(predictor.scores(*good[:2]), 1)
-    assert labels.failed == 1
+def test_a_view_that_cannot_be_read_loses_no_other(demo, predictor, tmp_path, capsys):
+    good = sorted((demo / "results/demo/raw").glob("S001C00?P001R001A003.skeleton"))
+    predictions = Predictions(predictor, [good[0], tmp_path / "absent.skeleton", good[1]], True, 1, 0)
+    (prediction,) = predictions
+    assert prediction.files == [str(file) for file in good[:2]]
+    assert prediction.best == predictor.named(predictor.scores(*good[:2]), 1)
+    assert predictions.failed == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"danet: {tmp_path}/absent.skeleton: expected a readable file")
 
 
-def test_a_name_that_is_no_text_is_spelt_out(place, predictor, tmp_path):
+def test_a_name_that_is_no_text_is_spelt_out(demo, predictor, tmp_path):
     file = tmp_path / os.fsdecode(b"\xff.skeleton")
-    file.write_bytes(alone(place).read_bytes())
-    (label,) = Labels(predictor, [tmp_path], False, 1, 0)
-    assert label.files == [f"{tmp_path}/\\xff.skeleton"]
+    file.write_bytes(alone(demo).read_bytes())
+    (prediction,) = Predictions(predictor, [tmp_path], False, 1, 0)
+    assert prediction.files == [f"{tmp_path}/\\xff.skeleton"]
 
 
-def test_what_scores_too_low_is_unknown(place, predictor):
-    file = alone(place)
+def test_what_scores_too_low_is_unknown(demo, predictor):
+    file = alone(demo)
     best = float(predictor.scores(file).max())
-    (low,), (high,) = (list(Labels(predictor, [file], False, 3, best + by)) for by in (-1e-4, 1e-4))
-    assert low.predictions == high.predictions
-    assert len(low.predictions) == 3
-    assert (low.label, high.label) == (low.predictions[0]["action"], "unknown")
+    (low,), (high,) = (list(Predictions(predictor, [file], False, 3, best + by)) for by in (-1e-4, 1e-4))
+    assert low.best == high.best
+    assert len(low.best) == 3
+    assert (low.label, high.label) == (low.best[0]["action"], "unknown")
     weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
-    table = danet(place, "predict", weights, file, "--unknown-below", 1, "--top", 1).stdout.splitlines()
+    table = danet(demo, "predict", weights, file, "--unknown-below", 1, "--top", 1).stdout.splitlines()
     assert table[:2] == [str(file), "  unknown"]
-    assert table[2].endswith(str(low.predictions[0]["action"]))
-    ((entry,),) = [json.loads(danet(place, "predict", weights, file, "--unknown-below", 1, "--json").stdout)]
+    assert table[2].endswith(str(low.best[0]["action"]))
+    ((entry,),) = [json.loads(danet(demo, "predict", weights, file, "--unknown-below", 1, "--json").stdout)]
     assert (entry["label"], len(entry["predictions"])) == ("unknown", 5)
-    rows = danet(place, "predict", weights, file, "--unknown-below", 1, "--csv", "--top", 1).stdout.splitlines()
+    rows = danet(demo, "predict", weights, file, "--unknown-below", 1, "--csv", "--top", 1).stdout.splitlines()
     assert rows[1] == f"{file},0,unknown,"
 
 
@@ -193,8 +195,8 @@ def lines_of(joints: np.ndarray) -> list[bytes]:
     return [json.dumps({"bodies": frame.tolist()}).encode() for frame in joints.swapaxes(0, 1)]
 
 
-def test_the_end_of_a_stream_scores_as_the_file_of_its_window(place, predictor, tmp_path):
-    for joints in (array_of(of_two(place)), array_of(alone(place))):
+def test_the_end_of_a_stream_scores_as_the_file_of_its_window(demo, predictor, tmp_path):
+    for joints in (array_of(of_two(demo)), array_of(alone(demo))):
         length = joints.shape[1]
         labels = list(labels_of(predictor, lines_of(joints), window=16, every=7))
         assert [label["frame"] for label in labels] == sorted({*range(7, length + 1, 7), length})
@@ -240,25 +242,25 @@ def test_a_line_that_is_no_frame(predictor, line, got):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_the_stream_command(place, predictor):
-    joints = array_of(alone(place))
+def test_the_stream_command(demo, predictor):
+    joints = array_of(alone(demo))
     given = "\n".join([*(line.decode() for line in lines_of(joints)[:20]), "no frame", ""])
     weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
-    done = danet(place, "stream", weights, "--every", 10, given=given)
+    done = danet(demo, "stream", weights, "--every", 10, given=given)
     assert done.returncode == 2
     assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [10, 20]
     (error,) = done.stderr.splitlines()
     assert error.startswith("danet: standard input, line 21: expected")
 
 
-def test_the_lines_of_the_readme_label_a_file(place):
+def test_the_lines_of_the_readme_label_a_file(demo):
     (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len([line for line in block.splitlines() if line]) <= 5
-    done = subprocess.run([sys.executable, "-c", block], cwd=place, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", block], cwd=demo, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (label,) = done.stdout.splitlines()
-    network = Predictor(place / "results/demo/cross_view/danet/seed0/weights.safetensors")
-    (best,) = network.named(network.scores(place / "results/demo/raw/S001C001P001R001A001.skeleton"), 1)
+    network = Predictor(demo / "results/demo/cross_view/danet/seed0/weights.safetensors")
+    (best,) = network.named(network.scores(demo / "results/demo/raw/S001C001P001R001A001.skeleton"), 1)
     assert label == best["action"]
 
 

@@ -116,7 +116,7 @@ def fill_the_disk(folder):
     chain.prepare_one("demo", None, chain.Prepare(), (BAD, str(next(raw.iterdir()))))
     assert ended(start(raw, out)) == 0
     sizes = {path.name: path.stat().st_size for path in out.parent.iterdir()}
-    found = []
+    outcomes = []
     whole = max(sizes.values())
     for limit in sorted({0, 1, 100, 2000, whole // 3, whole - 1, *(size - 1 for size in sizes.values())}):
         shutil.rmtree(out.parent)
@@ -125,13 +125,13 @@ def fill_the_disk(folder):
         os.close(write)
         with open(read) as report:
             errors = report.read()
-        found.append([limit, ended(child), errors, sorted(os.listdir(out.parent))])
-    return found
+        outcomes.append([limit, ended(child), errors, sorted(os.listdir(out.parent))])
+    return outcomes
 
 
-def check_full_disk(found):
-    assert len(found) >= 6
-    for limit, code, errors, left in found:
+def check_full_disk(outcomes):
+    assert len(outcomes) >= 6
+    for limit, code, errors, left in outcomes:
         last = errors.splitlines()[-1]
         assert (code, "Traceback" in errors) == (2, False), f"{limit} bytes: {errors}"
         assert set(left) <= {"demo_set_aside.parquet", "demo_audit.parquet"}, "whole tables at most"
@@ -185,14 +185,14 @@ def test_no_process_outlives_a_run_that_was_killed(raw, tmp_path):
 def with_marker(marker):
     """The ids of the processes started with that entry in their environment."""
     ((key, value),) = marker.items()
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if f"{key}={value}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+                pids.append(int(folder.name))
         except OSError:
             pass
-    return found
+    return pids
 
 
 def wait_until(condition, seconds=20):

@@ -29,9 +29,9 @@ def test_numbers_are_those_that_scipy_reads(rng, compressed):
     }
     others = {"text": "abc", "cells": np.array([[1, "a"]], object), "record": {"x": 1.0}, "complex": np.ones(2) * 1j}
     content = mat(compressed, **numbers, **others)
-    found, expected = read_mat5(content), loadmat(io.BytesIO(content))
-    assert set(found) == set(numbers)
-    for name, values in found.items():
+    arrays, expected = read_mat5(content), loadmat(io.BytesIO(content))
+    assert set(arrays) == set(numbers)
+    for name, values in arrays.items():
         np.testing.assert_array_equal(values, expected[name])
         assert values.dtype == expected[name].dtype
 

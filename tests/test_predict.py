@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from conftest import train_on_demo
 
-from danet.clips.sequences import Sequences, load_sequences, windows
+from danet.clips.sequences import Sequences, crops_of, read_recordings
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
 from danet.evaluation.evaluate import evaluate
-from danet.inference.fusion import over_windows
+from danet.inference.fusion import over_crops
 from danet.inference.predictor import Predictor
 from danet.inference.scores import as_tensors, scores_of
+from danet.io.store import open_records
 
 DANET = Path(sys.executable).with_name("danet")
 
@@ -27,7 +28,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data = train_on_demo(folder)
     outputs = {"scores": folder / "scores.parquet", "metrics": folder / "metrics.json"}
-    evaluate(**data, **outputs, weights=folder / "weights.safetensors", run=folder / "run.json")
+    evaluate(**data, **outputs, dataset=DEMO, weights=folder / "weights.safetensors", run=folder / "run.json")
     return folder
 
 
@@ -40,28 +41,29 @@ def test_a_file_scores_as_in_the_batch(trained):
     scores = pd.read_parquet(trained / "scores.parquet").set_index("name")["scores"]
     two_people = [name for name in scores.index if DEMO.sample(name).action in DEMO.two_person]
     for name in [*scores.index[:5], *two_people[:3]]:
-        found = predictor.scores(trained / f"raw/{name}.skeleton")
-        np.testing.assert_allclose(found, scores[name], atol=1e-5)
+        alone = predictor.scores(trained / f"raw/{name}.skeleton")
+        np.testing.assert_allclose(alone, scores[name], atol=1e-5)
 
 
 def test_the_surer_a_window_the_more_it_counts_and_several_encoders_are_surer_of_the_same(trained):
     predictor = Predictor(trained / "weights.safetensors")
     file = min((trained / "raw").iterdir())
-    predictor.clips = predictor.clips.model_copy(update={"windows": (1, 0.6)})
-    made = Sequences([predictor.sequence(file)], predictor.layout, predictor.clips)
+    predictor.clips = predictor.clips.model_copy(update={"test_crops": (1, 0.6)})
+    sequences = Sequences([predictor.sequence(file)], predictor.layout, predictor.clips)
+    model, device = predictor.backend.model, predictor.backend.device
     each = []
-    for window in windows(predictor.clips):
-        batch = as_tensors(made.cut(np.array([0]), None, window), predictor.network.device)
-        each.append(predictor.network.model(*batch).logits.softmax(dim=1).detach().cpu().numpy()[0])
+    for crop in crops_of(predictor.clips):
+        batch = as_tensors(sequences.cut(np.array([0]), None, crop), device)
+        each.append(model(batch).logits.softmax(dim=1).detach().cpu().numpy()[0])
     assert np.ptp(each, axis=0).max() > 1e-5
     mean = np.average(each, axis=0, weights=np.max(each, axis=1) ** 4)
-    assert len(predictor.network.model.encoders) > 1, "which are surer together than their mean"
+    assert len(model.encoders) > 1, "which are surer together than their mean"
     expected = mean**1.3 / (mean**1.3).sum()
     np.testing.assert_allclose(predictor.scores(file), expected, atol=1e-6)
-    scores = scores_of(predictor.network.model, made, np.array([0]), predictor.network.device)
+    scores = scores_of(model, sequences, np.array([0]), device)
     np.testing.assert_allclose(scores[0], expected, atol=1e-6)
     assert scores.sum() == pytest.approx(1)
-    alone = over_windows(np.array(each)[:, None], 1)
+    alone = over_crops(np.array(each)[:, None], 4, 1)
     np.testing.assert_allclose(alone[0], mean, atol=1e-6)
 
 
@@ -94,9 +96,9 @@ def test_views_of_one_performance_are_fused(trained):
     assert entry["predictions"][0]["score"] == pytest.approx(float(fused.max()), abs=1e-6)
     done = danet("predict", trained / "weights.safetensors", *files, "--json", "--top", 1)
     each = json.loads(done.stdout)
-    assert [one["file"] for one in each] == list(map(str, files))
-    found = [one["predictions"][0]["score"] for one in each]
-    np.testing.assert_allclose(found, np.max(alone, axis=1), atol=1e-6)
+    assert [entry["file"] for entry in each] == list(map(str, files))
+    best = [entry["predictions"][0]["score"] for entry in each]
+    np.testing.assert_allclose(best, np.max(alone, axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -122,10 +124,10 @@ def test_unknown_is_what_few_right_validation_samples_score_below(trained):
     predictor = Predictor(trained / "weights.safetensors")
     parts = pd.read_parquet(trained / "split.parquet")
     names = set(parts.loc[parts["part"] == "validation", "name"])
-    sequences, _, _ = load_sequences(trained / "centred.h5", names, predictor.clips)
+    with open_records(trained / "centred.h5", "centred") as records:
+        sequences = Sequences(read_recordings(records, names), predictor.layout, predictor.clips)
     labels = np.array([DEMO.sample(name).action for name in sequences.names])
-    network = predictor.network
-    scores = scores_of(network.model, sequences, np.arange(len(sequences)), network.device)
+    scores = scores_of(predictor.backend.model, sequences, np.arange(len(sequences)), predictor.backend.device)
     best = np.sort(scores.max(axis=1)[scores.argmax(axis=1) == labels])
     assert len(best) > 0
     kept = (best >= predictor.unknown_below).mean()
@@ -137,7 +139,7 @@ def test_unknown_is_what_few_right_validation_samples_score_below(trained):
         assert (entry["label"] == "unknown") == (not sure)
     done = danet("predict", trained / "weights.safetensors", *files, "--unknown", "--unknown-below", 0.5)
     assert (done.returncode, "expected one of --unknown" in done.stderr) == (2, True)
-    predictor.about["unknown_below"] = None
+    predictor.description["unknown_below"] = None
     with pytest.raises(UserError, match=r"validation part, .* none"):
         _ = predictor.unknown_below
 

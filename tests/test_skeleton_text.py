@@ -43,9 +43,9 @@ def test_numbers_are_those_that_python_reads(values, style):
 @pytest.mark.parametrize("text", ["-0", "1e-5", "+1.5E+2", ".5", "5.", "0.1234567890123456789012345", "1e-60"])
 def test_forms_of_a_number(joints, text):
     content = kinect_text([[(FIRST, joints)]]).replace(repr(float(joints[0, 0])).encode(), text.encode(), 1)
-    found = read(content).joints[0, 0, 0]
-    assert found == np.float32(float(text))
-    assert np.signbit(found) == text.startswith("-")
+    number = read(content).joints[0, 0, 0]
+    assert number == np.float32(float(text))
+    assert np.signbit(number) == text.startswith("-")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,6 @@ def test_one_id_twice_in_a_frame_is_refused(joints):
 
 
 def test_seven_bodies_are_read(joints):
-    assert read(kinect_text([[(FIRST + place, joints) for place in range(7)]])).body.tolist() == list(
+    assert read(kinect_text([[(FIRST + body, joints) for body in range(7)]])).body.tolist() == list(
         range(FIRST, FIRST + 7)
     )

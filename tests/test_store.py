@@ -17,20 +17,20 @@ def test_sequences_come_back(rng, tmp_path, monkeypatch):
     written = sequences(rng)
     assert write_records(tmp_path / "a.h5", "centred", (s.to_record() for s in written), {"layout": "x"}) == 5
     with open_records(tmp_path / "a.h5", "centred") as records:
-        found = [Sequence.from_record(record) for record in records]
+        read = [Sequence.from_record(record) for record in records]
         assert records.about == {"layout": "x"}
-    assert [s.name for s in found] == [s.name for s in written]
-    for one, other in zip(found, written, strict=True):
-        np.testing.assert_array_equal(one.joints, other.joints)
+    assert [s.name for s in read] == [s.name for s in written]
+    for sequence, original in zip(read, written, strict=True):
+        np.testing.assert_array_equal(sequence.joints, original.joints)
 
 
 def test_bodies_come_back_with_ids_that_no_float_holds(make_bodies, tmp_path):
     bodies = make_bodies({72057594037931101: [0, 2], 72057594037931103: [1, 2]}, frames=4)
     write_records(tmp_path / "b.h5", "bodies", [bodies.to_record()], {})
     with open_records(tmp_path / "b.h5", "bodies") as records:
-        (found,) = (Bodies.from_record(record) for record in records)
-    assert set(found.body.tolist()) == {72057594037931101, 72057594037931103}
-    assert found.frames == 4
+        (bodies,) = (Bodies.from_record(record) for record in records)
+    assert set(bodies.body.tolist()) == {72057594037931101, 72057594037931103}
+    assert bodies.frames == 4
 
 
 def test_the_hash_follows_the_contents(rng, tmp_path):

@@ -19,7 +19,7 @@ from danet.config.settings import Split
 from danet.datasets.readers.uestc import read_uestc
 from danet.datasets.uestc import TRAIN_SUBJECTS, UESTC, parse_uestc_name
 from danet.errors import BadRecording, UserError
-from danet.evaluation.combine import combine
+from danet.evaluation.combine import average_folds
 from danet.io.files import read_json, write_json
 from danet.preparation.split import counts, split
 from danet.simulate.cameras import COLOUR, DEPTH, pixels
@@ -302,11 +302,12 @@ def test_folds_without_a_validation_part_are_combined_too(tmp_path):
         metrics = {"dataset": "uestc", "protocol": f"cross_view_2/{fold}", "method": "danet", "seed": 0, "top1": right}
         metrics |= {"simulated": False, "parameters": 1, "top5": 1.0, "seconds": 2, "validation_top1": None}
         write_json(tmp_path / fold / "metrics.json", metrics)
-    combine({fold: tmp_path / fold for fold in folds}, tmp_path / "scores.parquet", tmp_path / "metrics.json")
-    found = read_json(tmp_path / "metrics.json")
-    assert found["validation_top1"] is None
-    assert len(found["cells"]) == 5
-    assert found["top1"] == pytest.approx((3 * 1.0 + 2 * 0.5) / 5)
+    folders = {fold: tmp_path / fold for fold in folds}
+    average_folds(folders, UESTC, tmp_path / "scores.parquet", tmp_path / "metrics.json")
+    whole = read_json(tmp_path / "metrics.json")
+    assert whole["validation_top1"] is None
+    assert len(whole["cells"]) == 5
+    assert whole["top1"] == pytest.approx((3 * 1.0 + 2 * 0.5) / 5)
 
 
 def test_copies_are_set_aside(results):

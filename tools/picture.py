@@ -36,8 +36,8 @@ def draw(action: str) -> Figure:
         sequence, _ = denoise(read_skeleton_text("picture", "picture", text.encode()), Prepare())
         joints = centre(sequence, KINECT_V2.origin, "observed").joints[:, 0]
         seen = np.flatnonzero(joints.any(axis=(1, 2)))
-        for place, frame in enumerate(seen[np.linspace(0, len(seen) - 1, MOMENTS).astype(int)]):
-            _stick_figure(axis, joints[frame], place * 1.1)
+        for moment, frame in enumerate(seen[np.linspace(0, len(seen) - 1, MOMENTS).astype(int)]):
+            _stick_figure(axis, joints[frame], moment * 1.1)
         axis.set_title(f"camera {camera}", loc="left", fontsize=9, color="#64748b")
         axis.set_aspect("equal")
         axis.axis("off")

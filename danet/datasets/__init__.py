@@ -1,1 +1,1 @@
-"""The data sets: names, readers, joint layouts, action names and protocols, one file each."""
+"""The data sets, one file each: names, readers, joint layouts, action names and protocols."""

@@ -1,6 +1,7 @@
-"""Own data: recordings that a table, `samples.csv`, lists with what they show; `layout.yaml` beside it, the joints.
+"""Makes a data set of own recordings, which a table, `samples.csv`, lists with what they show.
 
-Every process that asks for the data set reads its table.
+`layout.yaml` beside the table names the joints, where no layout that ships does. Every process that asks for the data
+set reads its table.
 """
 
 import csv
@@ -31,7 +32,7 @@ NO_NAME = re.compile(r"[^\w.+-]+")
 
 
 class Row(NamedTuple):
-    """A line of the table; `path` is that of the file, and `part` is empty where the table has no column `split`."""
+    """A line of the table. `path` is that of the file; `part` is empty where the table has no column `split`."""
 
     line: int
     path: str
@@ -156,13 +157,13 @@ def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
 def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
     """The samples by name, in the order of the rows.
 
-    A name is the path without its ending, from the folder on that holds all files; what is no letter, digit, `.`, `+`,
+    A name is the path without its ending, from the folder on that holds all files. What is no letter, digit, `.`, `+`,
     `-` or `_` in it becomes `_`. Subjects are numbers as they stand, else counted in sorted order from 1. The first
     recordings of an action by a subject in each view are taken as one performance, and so the second ones, and so on.
     """
-    actions = {label: place for place, label in enumerate(sorted({row.label for row in rows}))}
+    actions = {label: index for index, label in enumerate(sorted({row.label for row in rows}))}
     subjects = _in_order({row.subject for row in rows})
-    number = {subject: int(subject) if _counted(subjects) else place for place, subject in enumerate(subjects, start=1)}
+    number = {subject: int(subject) if _counted(subjects) else count for count, subject in enumerate(subjects, start=1)}
     paths = [os.path.abspath(row.path) for row in rows]
     common = os.path.commonpath([os.path.dirname(path) for path in paths])
     samples: dict[str, Sample] = {}

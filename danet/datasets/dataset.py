@@ -1,4 +1,4 @@
-"""What a data set is: how its files are named and read, and which samples each protocol trains and tests on."""
+"""Defines what a data set is: how its files are named and read, and what each protocol trains and tests on."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,15 +9,16 @@ from danet.errors import UserError
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Bodies
 
-Reader = Callable[[str, str, bytes], Bodies]  # of a sample's name, its file's path and content
+# Takes a sample's name, the path of its file (for messages) and the file's bytes; raises BadRecording.
+Reader = Callable[[str, str, bytes], Bodies]
 
 
 @dataclass(frozen=True)
 class Sample:
     """All that a sample's name says.
 
-    `action` counts from 0. Samples of one `performance` show the same person doing the same thing at the same time
-    from different views; NW-UCLA's three recordings of a performance are not frame-synchronous.
+    `action` counts from 0. Samples of one `performance` show the same person doing the same thing at the same time,
+    from different views. Their frames are synchronous where the data set is.
     """
 
     name: str
@@ -32,9 +33,9 @@ class Sample:
 class Protocol:
     """A protocol splits `by` one field of a sample: "subject", "view" or "setup".
 
-    `part` says of a sample: "train", "test", "" when the protocol leaves it out, or "validation" where it is not to be
-    chosen from the training samples. Each test recording is scored in
-    `segments` equal consecutive parts.
+    `part` maps a sample to "train" or "test", or to "" when the protocol leaves it out. It maps to "validation" where
+    that part is not to be chosen from the training samples. `about` says the rule in words. Each test recording is
+    scored in `segments` equal consecutive parts.
     """
 
     about: str
@@ -45,41 +46,29 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set. `parse_name` takes a file's stem and returns None for a name that is no sample of this set.
-
-    `read` takes a sample's name, the path of its file (for messages) and the file's bytes, and raises BadRecording.
-    `samples` counts those of the full data set, 0 where unknown, and `known_copies` those among them that show the
-    same as another. `siblings` gives the names of all samples that must be there when one is, in a data set without
-    holes. `left_out` names the samples that the authors advise to leave out. `folders` lie below the data folder; all
-    must be there, and files are found in them at any depth; or `files` gives each sample's name and path, and raises
-    UserError for one that is not there. `folder` holds the table of own data, and is None for the others: by it and
-    the name, another process finds the same data set. `revision` is a hash of what defines the data set beside the
-    code. A protocol of several folds has one entry a fold, "cross_view_1/front". With `keeps_copies`, known copies
-    stay, because every published figure counts them. The recordings of one performance are `synchronous` where all
-    cameras ran at one time.
-    """
+    """One data set; the comments say what each field holds."""
 
     name: str
     title: str
     layout: Layout
     actions: tuple[str, ...]
-    folders: tuple[str, ...]
+    folders: tuple[str, ...]  # below the data folder; all must be there, and are searched at any depth
     suffixes: tuple[str, ...]
-    parse_name: Callable[[str], Sample | None]
+    parse_name: Callable[[str], Sample | None]  # from a file's stem; None for a name that is no sample of this set
     read: Reader
-    protocols: dict[str, Protocol]
-    request: str
-    samples: int = 0
-    known_copies: int = 0
-    siblings: Callable[[Sample], Iterable[str]] = lambda _: ()
-    left_out: frozenset[str] = frozenset()
-    two_person: frozenset[int] = frozenset()
+    protocols: dict[str, Protocol]  # a protocol of several folds has an entry for each: "cross_view_1/front"
+    request: str  # where the recordings are asked for
+    samples: int = 0  # of the full data set; 0 where unknown
+    known_copies: int = 0  # those of the samples that show the same as another one
+    siblings: Callable[[Sample], Iterable[str]] = lambda _: ()  # the names that a full data set holds beside a sample
+    left_out: frozenset[str] = frozenset()  # samples that the authors advise to leave out
+    two_person: frozenset[int] = frozenset()  # actions, counted from 0
     simulated: bool = False
-    keeps_copies: bool = False
-    synchronous: bool = True
-    files: Callable[[], Iterable[tuple[str, str]]] | None = None
-    folder: Path | None = None
-    revision: str = ""
+    keeps_copies: bool = False  # known copies stay, because every published figure counts them
+    synchronous: bool = True  # the cameras of a performance ran at one time
+    files: Callable[[], Iterable[tuple[str, str]]] | None = None  # names and paths, where no folder is searched
+    folder: Path | None = None  # of own data: with it and the name, another process finds the same data set
+    revision: str = ""  # a hash of what defines the data set beside the code
 
     def sample(self, name: str) -> Sample:
         """What a sample's name says. Errors: UserError for a name that is no sample of this data set."""
@@ -104,11 +93,11 @@ class Dataset:
         return list(dict.fromkeys(name.split("/")[0] for name in self.protocols))
 
     def folds(self, protocol: str) -> list[str]:
-        """The entries of `protocols` that belong to a protocol: itself, or its folds."""
-        found = [name for name in self.protocols if name == protocol or name.split("/")[0] == protocol]
-        if not found:
+        """The entries of `protocols` that belong to one: itself, or its folds. Errors: UserError as for `protocol`."""
+        folds = [name for name in self.protocols if name == protocol or name.split("/")[0] == protocol]
+        if not folds:
             self.protocol(protocol)
-        return found
+        return folds
 
 
 def split_by(

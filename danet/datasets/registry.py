@@ -1,4 +1,4 @@
-"""Every data set, by name."""
+"""Finds data sets by name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A recording's file in, a picture of its skeletons out: who is kept in ink, who is dropped in grey."""
+"""Draws the skeletons of a recording: bodies that are kept in colour, bodies that are dropped in grey."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,10 +29,11 @@ LARGEST = 0.08  # radius of the most attended joint, as a share of the height of
 
 
 def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare | None = None) -> dict[str, int]:
-    """Writes `out`, a .png of some frames or a moving .gif of all, as the camera saw them, and counts what is in it.
+    """Writes `out`, a .png of some frames or a moving .gif of all, as the camera saw them.
 
-    With `weights`, a disc at each joint says how much of the network's attention it gets. The counts: `frames`,
-    `bodies` and `kept`. Errors: UserError for a file that cannot be read, another ending, weights of other joints.
+    With `weights`, a disc at each joint says how much of the network's attention it gets. Returns the numbers of
+    `frames`, `bodies` and `kept` bodies. Errors: UserError for a file that cannot be read, another ending, weights of
+    other joints.
     """
     if out.suffix not in (".png", ".gif"):
         raise UserError(f"{out}: expected a name that ends in .png or .gif, got '{out.suffix}'")
@@ -43,7 +44,7 @@ def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare |
 
         predictor = Predictor(weights)
         settings, layout = predictor.prepare, predictor.layout
-        shares = predictor.joint_map(predictor.sequence(file))
+        shares = predictor.joint_attention(predictor.sequence(file))
     bodies, layout = read_bodies(file, layout)
     actors = actor_of(bodies, settings or Prepare())
     picture = _Picture(bodies, layout, actors, shares)
@@ -55,12 +56,12 @@ def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare |
 
 def actor_of(bodies: Bodies, settings: Prepare) -> np.ndarray:
     """(R,) int64: the actor, 0 or 1, that denoising makes of each sighting, or -1 for one that it drops."""
-    found = np.full(len(bodies.frame), -1)
+    actor = np.full(len(bodies.frame), -1)
     sequence, _ = denoise(bodies, settings.model_copy(update={"timing": "observed"}))
     if sequence is not None:
         same = (sequence.joints[bodies.frame] == bodies.joints[:, None]).all(axis=(2, 3))  # (R, M)
-        found[same.any(axis=1)] = same.argmax(axis=1)[same.any(axis=1)]
-    return found
+        actor[same.any(axis=1)] = same.argmax(axis=1)[same.any(axis=1)]
+    return actor
 
 
 class _Picture:

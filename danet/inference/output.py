@@ -1,4 +1,4 @@
-"""Files in, what `danet predict` prints out: a table, JSON or CSV, and a line on stderr for what cannot be read."""
+"""Prints what `danet predict` says of files: a table, JSON or CSV, and a line on stderr for what cannot be read."""
 
 import csv
 import json
@@ -18,38 +18,43 @@ UNKNOWN = "unknown"
 CSV_COLUMNS = ("file", "rank", "action", "score")
 
 
-class Label(NamedTuple):
-    """What files that show one performance were found to show: the likeliest action, or UNKNOWN; and the best few."""
+class Prediction(NamedTuple):
+    """What files that show one performance are predicted to show.
+
+    `label` is the likeliest action, or UNKNOWN. `best` are the `top` likeliest actions, the best first, each with its
+    score from 0 to 1.
+    """
 
     files: list[str]
     label: str
-    predictions: list[dict[str, str | float]]
+    best: list[dict[str, str | float]]
 
 
-class Labels:
-    """The labels of files, and of those in folders, as they are computed; `failed` counts what could not be read.
+class Predictions:
+    """The predictions of files, and of those in folders, as they are computed; `failed` counts what cannot be read.
 
-    With `views` the files show one performance and get one label. UNKNOWN is what has no score of `unknown_below`.
+    With `views` the files show one performance and get one prediction. The label is UNKNOWN where no score reaches
+    `unknown_below`.
     """
 
-    def __init__(self, predictor: Predictor, places: list[Path], views: bool, top: int, unknown_below: float):
+    def __init__(self, predictor: Predictor, paths: list[Path], views: bool, top: int, unknown_below: float):
         self.predictor, self.views, self.top, self.unknown_below = predictor, views, top, unknown_below
         self.failed = 0
-        self.files = recordings_in(places, predictor.layout, self._complain)
+        self.files = recordings_in(paths, predictor.layout, self._complain)
 
-    def __iter__(self) -> Iterator[Label]:
+    def __iter__(self) -> Iterator[Prediction]:
         # A bar for many files, and on a terminal only.
         bar = tqdm(self.files, desc="predict", unit="file", disable=None if len(self.files) > 1 else True)
         if self.views:
             views = list(sequences_of(self.predictor, bar, self._complain))
             groups = [([file for file, _ in views], [view for _, view in views])] if views else []
-            found = ((files, self.predictor.scores(*sequences)) for files, sequences in groups)
+            scored = ((files, self.predictor.scores(*sequences)) for files, sequences in groups)
         else:
-            found = (([file], scores) for file, scores in scores_by_file(self.predictor, bar, self._complain))
-        for files, scores in found:
-            predictions = self.predictor.named(scores, self.top)
-            sure = scores.max() >= self.unknown_below
-            yield Label([*map(_as_text, files)], str(predictions[0]["action"]) if sure else UNKNOWN, predictions)
+            scored = (([file], scores) for file, scores in scores_by_file(self.predictor, bar, self._complain))
+        for files, scores in scored:
+            best = self.predictor.named(scores, self.top)
+            label = str(best[0]["action"]) if scores.max() >= self.unknown_below else UNKNOWN
+            yield Prediction([*map(_as_text, files)], label, best)
 
     def _complain(self, error: UserError) -> None:
         self.failed += 1
@@ -60,28 +65,28 @@ def _as_text(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")  # a name that is no UTF-8 cannot be printed
 
 
-def as_table(labels: Iterable[Label]) -> Iterator[str]:
-    """Some lines for each label: its files, that it is unknown if it is, and a line for each score."""
-    for files, label, predictions in labels:
+def as_table(predictions: Iterable[Prediction]) -> Iterator[str]:
+    """Some lines for each prediction: its files, UNKNOWN if it is that, and a line for each score."""
+    for files, label, best in predictions:
         lines = [" ".join(files), *([f"  {label}"] if label == UNKNOWN else [])]
-        yield "\n".join([*lines, *(f"  {best['score']:7.1%}  {best['action']}" for best in predictions)])
+        yield "\n".join([*lines, *(f"  {entry['score']:7.1%}  {entry['action']}" for entry in best)])
 
 
-def as_json_text(labels: Labels) -> str:
-    """A JSON list of objects: `file`, or `files` where they were labelled as one, `label` and `predictions`."""
+def as_json_text(predictions: Predictions) -> str:
+    """A JSON list of objects: `file`, or `files` where they are views of one performance, `label`, `predictions`."""
     entries = [
-        {**({"files": files} if labels.views else {"file": files[0]}), "label": label, "predictions": predictions}
-        for files, label, predictions in labels
+        {**({"files": files} if predictions.views else {"file": files[0]}), "label": label, "predictions": best}
+        for files, label, best in predictions
     ]
     return json.dumps(entries, indent=2, ensure_ascii=False)
 
 
-def write_csv(labels: Iterable[Label], out: TextIO) -> None:
-    """A row for each score, the best of rank 1; before those of a file that is UNKNOWN a row of rank 0 says so."""
+def write_csv(predictions: Iterable[Prediction], out: TextIO) -> None:
+    """Writes a row for each score, the best of rank 1. A row of rank 0 stands before those of an UNKNOWN file."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(CSV_COLUMNS)
-    for files, label, predictions in labels:
+    for files, label, best in predictions:
         if label == UNKNOWN:
             rows.writerow((" ".join(files), 0, label, ""))
-        for rank, best in enumerate(predictions, 1):
-            rows.writerow((" ".join(files), rank, best["action"], best["score"]))
+        for rank, entry in enumerate(best, 1):
+            rows.writerow((" ".join(files), rank, entry["action"], entry["score"]))

@@ -1,6 +1,6 @@
-"""Files, folders and frames as users have them in, body sightings and prepared sequences out.
+"""Finds and reads recordings as users have them: files, folders, arrays.
 
-Whatever it came from, a recording takes the way of the training data: sightings, denoised, centred.
+Whatever it comes from, a recording is prepared as the training data were: read as sightings, denoised, centred.
 """
 
 import os
@@ -17,17 +17,17 @@ from danet.preparation.parse import read_recording
 from danet.skeleton.layout import LAYOUTS, Layout
 from danet.skeleton.recording import Bodies, Sequence
 
-Complain = Callable[[UserError], None]  # takes what is wrong with one file, so that the others go on
+Complain = Callable[[UserError], None]  # is told what is wrong with one file, so that the others go on
 
 
 def prepared(bodies: Bodies, settings: Prepare, layout: Layout) -> Sequence | None:
-    """The sightings as the network is given them; None where denoising leaves nobody."""
+    """The sightings as a network is given them; None where denoising leaves nobody."""
     sequence, _ = denoise(bodies, settings)
     return None if sequence is None else centre(sequence, layout.origin, settings.timing)
 
 
 def read_bodies(file: str | Path, layout: Layout | None = None) -> tuple[Bodies, Layout]:
-    """The sightings of a recording's file, and their layout: without one, the shipped one with as many joints.
+    """The sightings in a recording's file, and their layout: the given one, or the shipped one with as many joints.
 
     Errors: UserError when the file cannot be read, shows other joints or nobody.
     """
@@ -44,9 +44,9 @@ def read_bodies(file: str | Path, layout: Layout | None = None) -> tuple[Bodies,
 
 
 def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = None) -> Sequence:
-    """A recording's file as the network is given it; layout and errors as for `read_bodies`.
+    """The recording in a file as a network is given it; layout and errors as for `read_bodies`.
 
-    Errors: UserError when nobody is seen for long enough, too.
+    Errors: UserError also when nobody is seen for long enough.
     """
     bodies, layout = read_bodies(file, layout)
     sequence = prepared(bodies, settings, layout)
@@ -56,10 +56,11 @@ def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = N
     return sequence
 
 
-def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) -> list[Path]:
-    """The files among the places, and in their stead for folders all recordings of the layout below, sorted by path.
+def recordings_in(paths: Iterable[Path], layout: Layout, complain: Complain) -> list[Path]:
+    """The files among the paths, and for each folder in its stead all recordings of the layout in it, sorted by path.
 
-    Links to folders are not followed. `complain` is told of a folder that cannot be opened or holds no recording.
+    Folders are searched at any depth. Links to folders are not followed. `complain` is told of a folder that cannot be
+    opened or holds no recording.
     """
     readable = {NUMPY, *(suffix for data in DATASETS.values() if data.layout == layout for suffix in data.suffixes)}
     suffixes = sorted(readable)
@@ -68,15 +69,15 @@ def recordings_in(places: Iterable[Path], layout: Layout, complain: Complain) ->
         complain(UserError(f"{error.filename}: expected a folder that can be read, got: {error.strerror}"))
 
     files: list[Path] = []
-    for place in places:
-        if not place.is_dir():
-            files.append(place)
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
             continue
-        walk = os.walk(place, onerror=closed)
-        found = sorted(
+        walk = os.walk(path, onerror=closed)
+        recordings = sorted(
             Path(folder, name) for folder, _, names in walk for name in names if Path(name).suffix in readable
         )
-        if not found:
-            complain(UserError(f"{place}: expected files that end in {', '.join(suffixes)}, got none"))
-        files += found
+        if not recordings:
+            complain(UserError(f"{path}: expected files that end in {', '.join(suffixes)}, got none"))
+        files += recordings
     return files

@@ -1,4 +1,7 @@
-"""Frames in, one by one, and what their latest ones show out, prepared as a file of the same frames would be."""
+"""Labels the latest frames of a stream, prepared as a file of the same frames would be.
+
+Frames come one by one as lines of JSON, (M, V, 3) in metres each.
+"""
 
 import json
 from collections import deque
@@ -16,7 +19,7 @@ SOURCE = "standard input"
 
 
 def labels_of(predictor: Predictor, lines: Iterable[bytes], window: int, every: int) -> Iterator[dict]:
-    """What the latest `window` frames show, at every so many of them and at the last: `frame`, `action`, `score`.
+    """What the latest `window` frames show, after each `every` frames and after the last: `frame`, `action`, `score`.
 
     Frames count from 1. Action and score are None where nobody was seen, or nobody for long enough.
     Errors: BadRecording for a line that is no frame, when all before it is done.
@@ -32,11 +35,11 @@ def labels_of(predictor: Predictor, lines: Iterable[bytes], window: int, every: 
 
 
 def label_of(predictor: Predictor, frames: Iterable[np.ndarray]) -> dict[str, str | float | None]:
-    """The likeliest action of frames (M, V, 3) each, a body keeping its place among the M, and its score."""
+    """The likeliest action of frames (M, V, 3) and its score; a body keeps its index among the M."""
     listed = list(frames)
     joints = np.zeros((len(listed), max(map(len, listed)), predictor.layout.size, 3), np.float32)
-    for place, bodies in enumerate(listed):
-        joints[place, : len(bodies)] = bodies
+    for index, bodies in enumerate(listed):
+        joints[index, : len(bodies)] = bodies
     sightings = bodies_of(SOURCE, joints)
     sequence = prepared(sightings, predictor.prepare, predictor.layout) if len(sightings.frame) else None
     if sequence is None:

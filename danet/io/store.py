@@ -1,8 +1,8 @@
-"""Ragged recordings in one HDF5 file: rows of every sample end to end, and a table that says whose they are.
+"""Stores recordings of any length in one HDF5 file: the rows of all samples end to end, and whose they are.
 
-A file of kind `bodies` holds one row per body sighting; `actors` and `centred` hold one row per frame and slot, frame
-by frame. Invariants: `offset` has N + 1 entries, sample i owns rows offset[i]:offset[i + 1]; every row field has
-offset[N] rows; names are unique. Nothing is padded, and writing holds no more than a few thousand rows in memory.
+A file of kind `bodies` holds one row per body sighting. Files of kind `actors` and `centred` hold one row per frame and
+slot, frame by frame. Invariants: `offset` has N + 1 entries; sample i owns rows offset[i]:offset[i + 1]; every row
+field has offset[N] rows; names are unique. Nothing is padded. Writing holds a few thousand rows in memory at most.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ FLUSH_ROWS = 1 << 13
 
 @dataclass(frozen=True)
 class Record:
-    """One sample: its name, arrays with one entry per row, and numbers that hold for the whole sample."""
+    """One sample: its name, arrays with one entry per row, and integers that hold for the whole sample."""
 
     name: str
     rows: dict[str, np.ndarray]
     facts: dict[str, int]
 
 
-def write_records(path: str | Path, kind: str, records: Iterable[Record], about: dict) -> int:
+def write_records(path: str | Path, kind: str, records: Iterable[Record], metadata: dict) -> int:
     """Writes all records to `path`, whole or not at all, and returns how many there were.
 
-    `about` is stored as JSON (layout, data set, simulated or not, what it was made from). The file carries a SHA-256
-    digest of its contents, so that a run can say which data it was trained on.
+    `metadata` (layout, data set, simulated or not, settings) is stored as JSON, and read as `Records.about`. The file
+    carries a SHA-256 digest of its contents, so that a run can say which data it was trained on.
     """
     digest = hashlib.sha256()
     names: list[str] = []
@@ -68,7 +68,7 @@ def write_records(path: str | Path, kind: str, records: Iterable[Record], about:
             digest.update(np.array(values, dtype=np.int64).data)
         digest.update("\n".join(names).encode())
         digest.update(offset.data)
-        file.attrs.update(kind=kind, about=json.dumps(about), data_hash=digest.hexdigest())
+        file.attrs.update(kind=kind, about=json.dumps(metadata), data_hash=digest.hexdigest())
     return len(names)
 
 
@@ -123,7 +123,11 @@ def _flush(file: h5py.File, pending: dict[str, list[np.ndarray]]) -> None:
 
 
 class Records:
-    """An open file of records. `about` and `data_hash` describe it; iterating reads a batch of rows at a time."""
+    """An open file of records.
+
+    `about` is the metadata that it was written with, `data_hash` the digest of its contents. Iterating reads a few
+    thousand rows at a time.
+    """
 
     def __init__(self, file: h5py.File, path: Path):
         self._file = file
@@ -150,10 +154,10 @@ class Records:
             base = self.offset[first]
             block = {key: self.rows(key, base, self.offset[last]) for key in fields}
             for i in range(first, last):
-                own = slice(self.offset[i] - base, self.offset[i + 1] - base)
+                rows = slice(self.offset[i] - base, self.offset[i + 1] - base)
                 yield Record(
                     self.names[i],
-                    {key: value[own] for key, value in block.items()},
+                    {key: value[rows] for key, value in block.items()},
                     {key: int(value[i]) for key, value in self.facts.items()},
                 )
             first = last

@@ -1,4 +1,7 @@
-"""Actors in, centred sequences out: the first actor's mid spine, where it is first seen, becomes the origin."""
+"""Moves the origin of each sequence to the first actor's mid spine in the first frame in which it is seen.
+
+Sequences are (T, M, V, 3) in metres. The stage reads records of kind actors and writes records of kind centred.
+"""
 
 import logging
 from dataclasses import replace
@@ -15,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def centre(sequence: Sequence, origin: int, timing: str) -> Sequence:
-    """Takes joint `origin` of the first actor's first frame from every joint of every frame and actor.
+    """Subtracts joint `origin` of the first actor's first frame from every joint of every frame and actor.
 
-    Nothing is turned or scaled. An actor that was not seen in a frame stays all zero; with reference timing that holds
+    Nothing is turned or scaled. An actor that was not seen in a frame stays all zero. With reference timing that holds
     for recordings of two actors only, as in the reference preparation.
     """
     joints = sequence.joints

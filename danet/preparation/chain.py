@@ -1,4 +1,4 @@
-"""A raw folder in, one file of centred sequences out: the workflow's stages in one pass, nothing written in between."""
+"""Prepares a raw folder in one pass: the workflow's stages from manifest to centre, nothing written in between."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from danet.skeleton.recording import Sequence
 
 
 class Prepared(NamedTuple):
-    """What became of one recording: a sequence unless no body was left, the audit, and the hash of its content."""
+    """What became of one recording: the sequence, None if no body was left; the audit; the hash of its content."""
 
     sequence: Sequence | None
     audit: dict
@@ -46,9 +46,10 @@ def prepare_one(dataset: str, folder: Path | None, settings: Prepare, item: tupl
 def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: int) -> dict[str, int | float]:
     """Prepares every recording of a data set below `raw` and writes `out`, of kind centred.
 
-    Beside it: `<out>_set_aside.parquet`, a row for each file that is not in it and why, and `<out>_audit.parquet`, a
-    row for each recording that was read. Returns files found, samples written, files set aside, and seconds.
-    Errors: UserError for a missing folder; with `strict`, BadRecording for the first file that cannot be read.
+    Two tables lie beside it. `<out>_set_aside.parquet` has a row for each file that is not in it, with the reason;
+    `<out>_audit.parquet` has a row for each recording that was read. Returns the numbers of files, of samples written
+    and of files set aside, and the seconds taken. Errors: UserError for a missing folder; with `strict`, BadRecording
+    for the first file that cannot be read.
     """
     started = time.monotonic()
     manifest = make_manifest(dataset, [raw])
@@ -70,7 +71,7 @@ def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: 
         sieve.write(out.with_name(f"{out.stem}_set_aside.parquet"))
         write_audit(out.with_name(f"{out.stem}_audit.parquet"), audits)
 
-    about = dataset.describe() | {"prepare": settings.model_dump()}
-    samples = write_records(out, "centred", records(), about)
+    metadata = dataset.describe() | {"prepare": settings.model_dump()}
+    samples = write_records(out, "centred", records(), metadata)
     seconds = round(time.monotonic() - started, 3)
     return {"files": len(manifest), "samples": samples, "set_aside": len(sieve.rows), "seconds": seconds}

@@ -1,4 +1,4 @@
-"""A raw folder in, what is wrong with it out: every file is read once, before anything runs, and nothing is written."""
+"""Says what is wrong in a raw folder before anything runs: every file is read once, and nothing is written."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -26,10 +26,12 @@ def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     columns. Counts: `files` of the data set's suffixes; `expected` samples of the full data set, 0 where unknown;
     `found` samples, by name; one for each kind. What the kinds hold:
 
-    - missing: samples that the full data set has; the number counts all of them, the rows name those that follow from
-      the others that are there. Samples on the authors' list need not be there.
-    - unexpected: files whose name is no sample's. damaged: files that cannot be read, or show nobody.
-    - twice: files of a sample that another file comes first of. copies: samples with the joints of another one.
+    - missing: samples that the full data set has and the folder lacks. The count is of all of them; the rows name those
+      that others make expected. Samples on the authors' list need not be there.
+    - unexpected: files whose name is no sample's.
+    - damaged: files that cannot be read, or show nobody.
+    - twice: second and later files of a sample.
+    - copies: samples with the same joints as another one.
     - left_out: samples on the authors' list of those to leave out; they are not read.
 
     A folder is sound when it holds a sample, the first four kinds are empty and there are no more copies than in the
@@ -60,7 +62,7 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
     """Reads the files of samples and appends to damaged, twice and copies."""
     used, again = (manifest.loc[manifest["aside"] == aside, ["name", "file"]] for aside in ("", TWICE))
     items = list(pd.concat([used, again]).itertuples(index=False, name=None))
-    results = ordered_map(partial(_look, dataset.name, dataset.folder), items, jobs)
+    results = ordered_map(partial(_hash_or_problem, dataset.name, dataset.folder), items, jobs)
     first_file = dict(items[: len(used)])
     digests: dict[str, int] = {}
     first_with: dict[int, str] = {}
@@ -70,16 +72,16 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
             row = _row(name, file, TWICE, expected="one file a sample", got=f"{content} {first_file[name]}")
             rows["twice"].append(row)
         elif isinstance(result, BadRecording):
-            place = {"line": result.line, "frame": result.frame, "body": result.body}
-            rows["damaged"].append(_row(name, file, UNREADABLE, expected=result.expected, got=result.got, **place))
+            position = {"line": result.line, "frame": result.frame, "body": result.body}
+            rows["damaged"].append(_row(name, file, UNREADABLE, expected=result.expected, got=result.got, **position))
         else:
             digests[name] = result
-            other = first_with.setdefault(result, name)
-            if other != name:
-                rows["copies"].append(_row(name, file, COPY, expected="joints of its own", got=f"those of {other}"))
+            first = first_with.setdefault(result, name)
+            if first != name:
+                rows["copies"].append(_row(name, file, COPY, expected="joints of its own", got=f"those of {first}"))
 
 
-def _look(dataset: str, folder: Path | None, item: tuple[str, str]) -> int | BadRecording:
+def _hash_or_problem(dataset: str, folder: Path | None, item: tuple[str, str]) -> int | BadRecording:
     """The hash of a recording's joints, or what is wrong with it; runs in any process."""
     try:
         return read_recording(find_dataset(dataset, folder).read, *item).content
@@ -99,7 +101,7 @@ def _row(name: str, file: str, reason: str, **more: str | int) -> dict:
 
 
 def as_text(report: dict) -> str:
-    """The report as lines to read: the counts, then the first rows of each kind."""
+    """The report in lines of text: the counts, then the first rows of each kind."""
     verdict = "sound" if report["sound"] else "not sound"
     lines = [f"{report['dataset']} in {report['folder']}: {verdict}"]
     for key, count in report["counts"].items():
@@ -116,8 +118,8 @@ def _section(kind: str, rows: list[dict]) -> Iterable[str]:
     yield f"\n{kind.replace('_', ' ')}:"
     for row in rows[:SHOWN]:
         if row["expected"] and row["file"]:
-            places = {place: row[place] for place in ("line", "frame", "body")}
-            yield f"  {BadRecording(row['file'], row['expected'], row['got'], **places)}"
+            position = {key: row[key] for key in ("line", "frame", "body")}
+            yield f"  {BadRecording(row['file'], row['expected'], row['got'], **position)}"
         else:
             yield f"  {row['file'] or row['name']}: {row['reason']}"
     if len(rows) > SHOWN:

@@ -1,8 +1,9 @@
-"""Body sightings in, one or two actors out: the bodies that are people, in two slots, and a row that says why.
+"""Chooses one or two actors among the bodies of a recording, and says for each body why it was kept or dropped.
 
-The rules and thresholds are those of the reference preparation that SGN and CTR-GCN publish. `timing` decides where a
-joint lies: `observed`, at the frame where it was seen; `reference`, as the peers' scripts have it, where frames without
-a body vanish and a body that leaves and returns is shifted to close the gap.
+Sightings of bodies (R, V, 3) become a sequence (T, M, V, 3) in metres. The rules and thresholds are those of the
+reference preparation that SGN and CTR-GCN publish. `timing` decides at which frame a joint lies. With `observed` it is
+the frame where it was seen. With `reference`, as in the peers' scripts, frames without a body vanish, and a body that
+leaves and returns is shifted to close the gap.
 """
 
 import logging
@@ -42,9 +43,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Track:
-    """One body id over time: `frames` (n,) rising, `joints` (n, V, 3); `motion` in square metres.
+    """One body id over time: `frames` (n,) rising, `joints` (n, V, 3) in metres, `motion` in square metres.
 
-    It was seen from recorded frame `first` to `last`; `shifted` sightings lie at another frame under the other timing.
+    It was seen from recorded frame `first` to `last`. `shifted` counts the sightings that lie at another frame under
+    the other timing.
     """
 
     body: int
@@ -60,8 +62,8 @@ class Track:
 class Verdict:
     """What became of one body: `rule` is KEPT, SHORT, NOISY or NO_ROOM.
 
-    `value` is what the rule looked at: motion in square metres, frames, the share of noisy frames, frames in which both
-    slots were taken. `slot` is 1 or 2, 0 for a body that was dropped.
+    `value` is what the rule looked at: for KEPT the motion in square metres, for SHORT the frames, for NOISY the share
+    of noisy frames, for NO_ROOM the frames in which both slots were taken. `slot` is 1 or 2, 0 for a dropped body.
     """
 
     body: int
@@ -111,21 +113,22 @@ def sound_frames(joints: np.ndarray, widest: float) -> np.ndarray:
 def tracks_of(bodies: Bodies, timing: str) -> tuple[list[Track], int]:
     """The tracks in order of first sight, and the number of frames that they are laid out on."""
     index, tracks = bodies.index, []
-    for place, body in enumerate(index.ids):
-        own = np.flatnonzero(index.track == place) if len(index.ids) > 1 else slice(None)
-        observed = bodies.frame[own]
+    for number, body in enumerate(index.ids):
+        rows = np.flatnonzero(index.track == number) if len(index.ids) > 1 else slice(None)
+        observed = bodies.frame[rows]
         # In reference timing frames without a body do not count, and every later sighting lies at the previous one + 1.
-        closed_up = index.present[own][0] + np.arange(len(observed))
+        closed_up = index.present[rows][0] + np.arange(len(observed))
         frames = closed_up if timing == "reference" else observed
         shifted = int(np.count_nonzero(observed != closed_up))
-        tracks.append(Track(int(body), frames, bodies.joints[own], int(observed[0]), int(observed[-1]), shifted))
+        tracks.append(Track(int(body), frames, bodies.joints[rows], int(observed[0]), int(observed[-1]), shifted))
     return tracks, index.frames if timing == "reference" else bodies.frames
 
 
 def denoise(bodies: Bodies, settings: Prepare) -> tuple[Sequence | None, dict]:
     """Chooses the actors of one recording.
 
-    Returns the sequence (T, M, V, 3), M 1 or 2, or None when no body is left; and the audit, see `AUDIT_COLUMNS`.
+    Returns the sequence (T, M, V, 3) of M = 1 or 2 actors, or None when no body is left; and the audit, whose keys are
+    AUDIT_COLUMNS.
     """
     tracks, length = tracks_of(bodies, settings.timing)
     seen, verdicts, slots = tracks, [], None
@@ -175,8 +178,8 @@ def fill_slots(tracks: list[Track], length: int, timing: str) -> tuple[np.ndarra
     """Lays tracks, liveliest first, into one slot (one track) or two: (length, M, V, 3).
 
     A track goes to the first slot in which it meets at most one frame of those laid there before. With reference
-    timing the extents [first, last] are compared and the later track overwrites; with observed timing the frames
-    themselves are, and the earlier track stays.
+    timing the extents [first, last] are compared, and the later track overwrites. With observed timing the frames
+    themselves are compared, and the earlier track stays.
     """
     joints = tracks[0].joints
     slots = np.zeros((length, 1 if len(tracks) == 1 else 2, *joints.shape[1:]), joints.dtype)
@@ -249,7 +252,7 @@ def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> N
                 yield sequence
 
     with open_records(bodies, "bodies") as source:
-        about = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
-        samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), about)
+        metadata = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
+        samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), metadata)
     write_audit(audit, rows)
     log.info("%d recordings denoised, %d without an actor", samples, len(rows) - samples)

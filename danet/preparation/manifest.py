@@ -1,4 +1,4 @@
-"""Raw folders in, one table out: every file found, what its name says, and whether it is used."""
+"""Lists the raw files of a data set: what each name says, and whether the file is used."""
 
 import hashlib
 import os
@@ -23,8 +23,8 @@ def raw_folders(dataset: Dataset, data: str | Path) -> list[Path]:
     return [Path(data) / folder for folder in dataset.folders]
 
 
-class Found(NamedTuple):
-    """A raw file; size in bytes and time in nanoseconds, both 0 where it cannot be looked at."""
+class RawFile(NamedTuple):
+    """A raw file: name and path, size in bytes and time in nanoseconds, both 0 where it cannot be looked at."""
 
     name: str
     path: str
@@ -32,13 +32,13 @@ class Found(NamedTuple):
     mtime_ns: int
 
 
-def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[Found]:
+def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[RawFile]:
     """Every file with one of the suffixes, at any depth, in the order of names.
 
-    A folder of such a name is one of them, so that it does not go unseen. Links to folders are not followed, so that a
+    A folder of such a name is listed too, so that it does not go unseen. Links to folders are not followed, so that a
     loop of links ends. Errors: UserError for a folder that is missing or cannot be opened.
     """
-    found: list[Found] = []
+    files: list[RawFile] = []
     endings = tuple(suffixes)
     waiting = [os.fspath(folder) for folder in folders]
     for folder in waiting:
@@ -52,10 +52,10 @@ def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[Found]:
             raise UserError(f"{folder}: expected a folder that can be read, got: {error.strerror}") from None
         for entry in entries:
             if entry.name.endswith(endings):
-                found.append(Found(entry.name, entry.path, *_size_and_time(entry)))
+                files.append(RawFile(entry.name, entry.path, *_size_and_time(entry)))
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
-    return sorted(found)
+    return sorted(files)
 
 
 def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:
@@ -66,12 +66,12 @@ def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def raw_files(dataset: Dataset, folders: Sequence[Path]) -> list[Found]:
+def raw_files(dataset: Dataset, folders: Sequence[Path]) -> list[RawFile]:
     """The files that a data set lists, each under its sample's name; or else all of its kinds in the folders."""
     if dataset.files is None:
         return find_files(folders, dataset.suffixes)
     listed = ((name + os.path.splitext(path)[1], path, Path(path)) for name, path in dataset.files())
-    return sorted(Found(name, path, *_size_and_time(file)) for name, path, file in listed)
+    return sorted(RawFile(name, path, *_size_and_time(file)) for name, path, file in listed)
 
 
 def listing_hash(dataset: Dataset, folders: Sequence[Path]) -> str:
@@ -90,24 +90,25 @@ def _as_text(path: str) -> str:
 def make_manifest(dataset: Dataset, folders: Sequence[Path]) -> pd.DataFrame:
     """One row a file, by sample name: `file` (its path), size in bytes, time, what the name says, and `aside`.
 
-    `aside` is empty for a file that is used, else the reason why it is not. `action` counts from 0, -1 where unknown.
+    `aside` is empty for a file that is used, else the reason why it is not. `action` counts from 0; it is -1 where
+    unknown. Errors: UserError for a folder that is missing or cannot be opened.
     """
     rows = []
     seen = set()
-    for found in raw_files(dataset, folders):
-        stem = os.path.splitext(found.name)[0]
+    for raw in raw_files(dataset, folders):
+        stem = os.path.splitext(raw.name)[0]
         sample = dataset.parse_name(stem)
         name = sample.name if sample else _as_text(stem)
-        file = _as_text(found.path)
+        file = _as_text(raw.path)
         aside = NO_SAMPLE if not sample else LEFT_OUT if name in dataset.left_out else TWICE if name in seen else ""
-        if not aside and file != found.path:
+        if not aside and file != raw.path:
             aside = NO_TEXT
         if not aside:
             seen.add(name)
-        said = (
+        fields = (
             (sample.action, sample.subject, sample.view, sample.setup, sample.performance)
             if sample
             else (-1, -1, "", -1, "")
         )
-        rows.append((name, file, found.size, found.mtime_ns, *said, aside))
+        rows.append((name, file, raw.size, raw.mtime_ns, *fields, aside))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["name", "file"], ignore_index=True)

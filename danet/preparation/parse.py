@@ -1,4 +1,7 @@
-"""Raw files in, body sightings out; a file that cannot be read, or shows nobody, is set aside and stops nothing."""
+"""Reads raw files into sightings of bodies; a file that cannot be read, or shows nobody, is set aside.
+
+The stage writes records of kind bodies, and a table with a row for each file that was set aside.
+"""
 
 import logging
 import os
@@ -70,7 +73,7 @@ def used_items(manifest: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 class Sieve:
-    """Lets the recordings through that can be used; keeps a row for each of the others, as the set-aside table has it.
+    """Lets the recordings through that can be used, and keeps a row of the set-aside table for each of the others.
 
     Errors: with `strict`, the first BadRecording is raised.
     """
@@ -102,7 +105,7 @@ class Sieve:
         return False
 
     def drop(self, item: tuple[str, str], reason: str) -> None:
-        """Sets a recording aside for a reason that a later stage found."""
+        """Sets a recording aside for a reason that a later stage gives."""
         self.rows.append((*item, reason, 0, 0, 0, "", ""))
 
     def write(self, path: Path) -> None:
@@ -116,7 +119,7 @@ def parse(
 ) -> None:
     """The parse stage: writes `bodies` (records of kind bodies) and `set_aside` (a row per file that is not read)."""
     sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
-    about = dataset.describe() | {"prepare": settings.model_dump(include=OF_PARSING)}
+    metadata = dataset.describe() | {"prepare": settings.model_dump(include=OF_PARSING)}
     results = ordered_map(partial(read_or_excuse, dataset.name, dataset.folder), items, jobs)
 
     def records() -> Iterator[Record]:
@@ -126,6 +129,6 @@ def parse(
             elif sieve.passes(item, result.content):
                 yield result.to_record()
 
-    samples = write_records(bodies, "bodies", records(), about)
+    samples = write_records(bodies, "bodies", records(), metadata)
     sieve.write(set_aside)
     log.info("%s: %d recordings parsed, %d set aside", dataset.name, samples, len(sieve.rows))

@@ -1,7 +1,7 @@
-"""Centred sequences in, the very files that CTR-GCN and SGN train on out: padded, one-hot, in their row order.
+"""Writes centred sequences as the very files that CTR-GCN and SGN train on: padded, one-hot, in their row order.
 
-What the peers' preparation writes is described in the docstrings; with `timing: reference` the arrays are the same to
-the last bit. Rows are written one at a time, so that memory does not grow with the data set.
+The docstrings describe what the peers' preparation writes. With `timing: reference` the arrays are the same to the last
+bit. Rows are written one at a time, so that memory does not grow with the data set.
 """
 
 import zipfile
@@ -57,8 +57,8 @@ def export_sgn(centred: Path, protocol: str, out: Path, own_data: Path | None = 
             for prefix, rows in parts.items():
                 x = file.create_dataset(f"{prefix}x", (len(rows), *source.shape), np.float32)
                 y = file.create_dataset(f"{prefix}y", (len(rows), source.actions), np.float64)
-                for place, row in enumerate(rows):
-                    x[place], y[place] = source.padded(row), source.one_hot(row)
+                for index, row in enumerate(rows):
+                    x[index], y[index] = source.padded(row), source.one_hot(row)
     return {prefix.strip("_") or "train": len(rows) for prefix, rows in parts.items()}
 
 
@@ -78,13 +78,13 @@ class Rows:
         self.shape = (int(self.frames.max()), 2 * self.dataset.layout.size * 3)
 
     def of(self, *parts: str) -> np.ndarray:
-        """Indices of the parts' samples: grouped by what the protocol splits on, in rising order, by name inside."""
+        """Indices of the parts' samples, ordered by what the protocol splits on, then by name."""
         chosen = [index for index, sample in enumerate(self.samples) if self.protocol.part(sample) in parts]
         grouped = sorted(chosen, key=lambda i: (getattr(self.samples[i], self.protocol.by), self.samples[i].name))
         return np.array(grouped, int)
 
     def padded(self, index: int) -> np.ndarray:
-        """(longest, 150) float32: the sequence, a second body or what stands for one, zeros after the end."""
+        """(longest, 150) float32: a sequence, its second body or what stands for one, zeros after the end."""
         start, stop = self.records.offset[index : index + 2]
         joints = self.records.rows("joints", start, stop)
         joints = joints.reshape(self.frames[index], -1, self.shape[1] // 2)

@@ -1,4 +1,4 @@
-"""Sample names in, their parts out: train, validation or test, computed from the names alone."""
+"""Splits samples into train, validation and test, by their names alone."""
 
 import logging
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ PARTS = ("train", "validation", "test")
 def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split) -> pd.DataFrame:
     """Columns `name` and `part`, in the order of the names; samples that the protocol leaves out are not in it.
 
-    Names of no sample of the data set, and samples on its list of those to leave out, are passed over, and of the
-    training part those that the settings leave out. Validation is a whole number of training subjects (or views),
-    spread evenly over their sorted list, unless the protocol names it. Errors: UserError when a part of the training
-    samples cannot be held out.
+    Names of no sample of the data set are passed over, and so are samples on its list of those to leave out, and
+    training samples that the settings leave out. Validation is a whole number of training subjects (or views), spread
+    evenly over their sorted list, unless the protocol names it. Errors: UserError when a part of the training samples
+    cannot be held out.
     """
     part = dataset.protocol(protocol).part
     samples = [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]
@@ -39,12 +39,12 @@ def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split
 
 
 def _left_out(names: list[str], settings: Split) -> set[str]:
-    """Those that the settings leave out. A pattern of none is told in the log: its recordings may just not be here."""
-    found = {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in settings.leave_out}
-    for pattern, matching in found.items():
+    """Those that the settings leave out. A pattern of none is only logged: its recordings may not be here."""
+    matches = {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in settings.leave_out}
+    for pattern, matching in matches.items():
         if not matching:
             logging.warning("split.leave_out: expected training samples, got none of %d named %s", len(names), pattern)
-    return {name for matching in found.values() for name in matching}
+    return {name for matching in matches.values() for name in matching}
 
 
 def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings: Split) -> set:
@@ -57,14 +57,14 @@ def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings:
         advice = "set split.validation_by to something else, or split.validation_share to 0"
         raise UserError(f"{dataset.name}/{protocol}: expected {expected}, got {got}; {advice}")
     count = max(1, round(settings.validation_share * len(groups)))
-    places = np.linspace(0, len(groups) - 1, count + 2)[1:-1].round().astype(int)
-    return {groups[place] for place in places}
+    indices = np.linspace(0, len(groups) - 1, count + 2)[1:-1].round().astype(int)
+    return {groups[index] for index in indices}
 
 
 def copies_of_training(records: Records, parts: dict[str, str]) -> dict[str, str]:
     """Each test sample that shows, joint for joint, what a sample of the training part shows, and that sample.
 
-    `parts` says of each name which part it is in; `records` are sequences, with the hash of their recording's content.
+    `parts` maps names to their part. `records` are sequences, with the hash of their recording's content.
     """
     contents = dict(zip(records.names, map(int, records.facts.get("content", [])), strict=False))
     known = {name: content for name, content in contents.items() if content and name in parts}

@@ -1,1 +1,1 @@
-"""The demo's recordings, simulated: people, motion, cameras, a body tracker with its faults, and the text it writes."""
+"""Simulates the demo's recordings: people, motion, cameras, a body tracker with its faults, and the text it writes."""

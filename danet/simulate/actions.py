@@ -1,4 +1,4 @@
-"""The actions of the demo, by name; the two-person ones come last. What each looks like stands in `scripts.py`.
+"""Names the actions of the demo; the two-person ones come last. What each looks like stands in `scripts.py`.
 
 Some resemble one another on purpose: drinking and phoning, throwing and punching, picking up and bowing; sitting down
 and standing up are one another backwards. Pointing, kicking and bending ahead or to a side differ only in where they go

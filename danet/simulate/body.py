@@ -1,6 +1,7 @@
-"""The articulated person: joint angles over time in ((T,) degrees each), joint positions out ((T, 25, 3) metres).
+"""Turns the joint angles of an articulated person into joint positions.
 
-Own axes: x to the person's left, y up, z to the front; the origin lies on the floor where the person stands at rest.
+Angles are (T,) arrays in degrees, one for each channel; positions are (T, 25, 3) in metres. The person's axes: x to
+their left, y up, z to the front. The origin lies on the floor where the person stands at rest.
 """
 
 from collections.abc import Mapping

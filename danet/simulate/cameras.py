@@ -1,6 +1,7 @@
-"""Cameras: joints in the room in, the same joints as a camera has them ((..., 25, 3) metres) and their pixels out.
+"""Moves joints from the axes of the room to those of a camera, and projects them to its pixels.
 
-Camera axes: x to the camera's left (what a person who faces it calls their right), y up, z away from the lens.
+Joints are (..., 25, 3) in metres. Camera axes: x to the camera's left (what a person who faces it calls their right),
+y up, z away from the lens.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Lens:
-    """A pinhole: focal length and middle of the picture in pixels, and its place beside the depth lens in metres."""
+    """A pinhole: focal length and middle of the picture in pixels, and its distance from the depth lens in metres."""
 
     focal_pixels: float
     middle_pixels: tuple[float, float]

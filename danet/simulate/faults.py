@@ -1,4 +1,7 @@
-"""What goes wrong around the tracker: tracked people in, sightings out, with changed ids, lost frames and ghosts."""
+"""Adds the faults of a sensor to tracked people: changed ids, lost frames and ghosts.
+
+Joints (T, P, 25, 3) in metres of P people become the sightings of bodies, R in all.
+"""
 
 from dataclasses import dataclass
 
@@ -38,8 +41,8 @@ def sight(rng: np.random.Generator, joints: np.ndarray, states: np.ndarray) -> S
     if happens["new_id"]:
         rows[0] = (everywhere, _changed(rng, rows[0][1], ids[people]), *rows[0][2:])
     if happens["person_missed"] and people > 1:  # the second is found late
-        found = rng.integers(1, frames // 4)
-        rows[1] = tuple(column[found:] for column in rows[1])
+        first = rng.integers(1, frames // 4)
+        rows[1] = tuple(column[first:] for column in rows[1])
     if happens["short_ghost"]:
         rows.append(_short_ghost(rng, joints[:, 0], ids[people + 1]))
     if happens["flat_ghost"]:

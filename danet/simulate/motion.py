@@ -1,6 +1,6 @@
-"""A performance: who acts what for how long in, the joints of one or two people in the room ((T, P, 25, 3) metres) out.
+"""Lets one or two people act: their joints in the room, (T, P, 25, 3) in metres.
 
-Room axes: x, y up, z; the people act around the origin of the floor. At a heading of 0 a person faces +z, at a positive
+Room axes: x, y up, z; the people act around the origin of the floor. At a heading of 0 a person faces +z; at a positive
 heading they have turned to their left, towards +x.
 """
 
@@ -22,7 +22,7 @@ LARGEST = {"elbow": 145.0, "knee": 140.0}  # degrees; neither bends backwards
 def perform(
     rng: np.random.Generator, action: str, people: tuple[Person, ...], *, frames: int, heading_degrees: float
 ) -> np.ndarray:
-    """(T, P, 25, 3) metres: `people` act once; T varies about `frames`, the heading and the place by chance.
+    """(T, P, 25, 3) metres: `people` act once; T varies about `frames`; heading and position by chance.
 
     Two people face each other across the heading, so that who looks against it sees both from the side.
     """
@@ -30,7 +30,7 @@ def perform(
     length = max(20, round(frames * rng.normal(1, 0.12) / people[0].tempo))
     time = _clock(rng, length)
     repetitions = people[0].agility * rng.normal(1, 0.1)
-    place = np.array([rng.normal(0, 0.15), 0, rng.normal(0, 0.15)])
+    position = np.array([rng.normal(0, 0.15), 0, rng.normal(0, 0.15)])
     heading = heading_degrees + rng.normal(0, 4)
     acted = []
     for index, (script, person) in enumerate(zip(scripts, people, strict=True)):
@@ -40,7 +40,7 @@ def perform(
             joints[..., 2] -= APART / 2
             joints = joints @ about_y(90 - 180 * index + rng.normal(0, 6)).T
         acted.append(joints)
-    return np.stack(acted, axis=1) @ about_y(heading).T + place
+    return np.stack(acted, axis=1) @ about_y(heading).T + position
 
 
 def _clock(rng: np.random.Generator, frames: int) -> np.ndarray:

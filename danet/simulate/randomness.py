@@ -1,4 +1,4 @@
-"""Random generators that follow from the seed and a name alone, whoever asks and in whatever order."""
+"""Makes random generators that follow from the seed and a name alone, whoever asks and in whatever order."""
 
 import hashlib
 

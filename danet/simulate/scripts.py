@@ -1,7 +1,8 @@
-"""What each action looks like: time from 0 to 1 in, joint angles in degrees (and shifts in metres) out, per channel.
+"""Says what each action looks like, as joint angles over time.
 
-A script maps (T,) times and the number of repetitions to the channels of `body.CHANNELS` that it moves; the arm or leg
-that acts is called "main", the one opposite "other". Angles are departures from standing at ease.
+A script maps (T,) times from 0 to 1 and the number of repetitions to the channels of `body.CHANNELS` that it moves:
+(T,) angles in degrees, and shifts in metres. The arm or leg that acts is called "main", the one opposite "other".
+Angles are departures from standing at ease.
 """
 
 from collections.abc import Callable

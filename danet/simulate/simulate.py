@@ -1,4 +1,4 @@
-"""Simulated recordings: settings in, one NTU-style `.skeleton` file per performance and camera out.
+"""Simulates recordings: one NTU-style `.skeleton` file for each performance and camera.
 
 Every recording follows from the seed and its own name: performers are drawn by theirs, motion by the performance's,
 which its three cameras share, and what a camera makes of it by the recording's.

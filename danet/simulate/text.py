@@ -1,4 +1,4 @@
-"""Writer of NTU RGB+D's `.skeleton` text: sightings in, the text of the file out."""
+"""Writes sightings as NTU RGB+D's `.skeleton` text."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ BODY = "%d 0 1 1 1 1 0 %.7g %.7g 2\n" + f"{KINECT_V2.size}\n" + (" ".join(["%.7g
 
 
 def skeleton_text(sightings: Sightings) -> str:
-    """The file: frame count; per frame the body count; per body its header, 25 and a line of 12 columns per joint."""
+    """The text: frame count; per frame the body count; per body its header, 25 and a line of 12 columns per joint."""
     bodies = np.bincount(sightings.frame, minlength=sightings.frames)
     template = f"{sightings.frames}\n" + "".join(f"{count}\n" + BODY * count for count in bodies.tolist())
     columns = np.concatenate(

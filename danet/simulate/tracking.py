@@ -1,7 +1,7 @@
-"""The body tracker: exact joints in camera axes in, joints as a depth sensor would report them and their states out.
+"""Plays the body tracker: joints as a depth sensor would report them, and their states.
 
-Noise grows with depth; a joint hidden behind a body, as seen from the lens, is guessed: noisier, drawn towards what
-hides it, and mostly reported as inferred.
+Joints are (T, P, 25, 3) in metres, in camera axes; the given ones are exact. Noise grows with depth. A joint hidden
+behind a body, as seen from the lens, is guessed: noisier, drawn towards what hides it, and mostly reported as inferred.
 """
 
 import numpy as np
@@ -25,8 +25,8 @@ HIDING = {
 STARTS, ENDS = np.array([[JOINT[end] for end in bone] for bone in HIDING]).T
 RADII = np.array(list(HIDING.values()))
 # Real recordings never report a joint of the trunk as hidden by the person's own limbs.
-OWN = np.ones((len(JOINT), len(HIDING)))
-OWN[
+SELF_HIDING = np.ones((len(JOINT), len(HIDING)))
+SELF_HIDING[
     [JOINT[name] for name in ("spine base", "spine mid", "spine shoulder", "neck", "head", "left hip", "right hip")]
 ] = 0
 BEHIND = 0.10  # metres behind the middle of a capsule from which on it hides
@@ -61,7 +61,9 @@ def hidden(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     axis_depth = starts[:, None, :, 2] + share * along[:, None, :, 2]
     behind = joints[:, :, None, 2] - axis_depth
     amount = _soft((radii - aside) / 0.025) * _soft((behind - BEHIND) / 0.03)
-    amount *= np.where(np.kron(np.eye(people), np.ones_like(OWN)) > 0, np.tile(OWN, (people, people)), 1)
+    amount *= np.where(
+        np.kron(np.eye(people), np.ones_like(SELF_HIDING)) > 0, np.tile(SELF_HIDING, (people, people)), 1
+    )
     most = amount.argmax(axis=-1)[..., None]
     part = np.take_along_axis(share, most, axis=-1)
     point = np.take_along_axis(starts, most, axis=1) + part * np.take_along_axis(along, most, axis=1)

@@ -1,1 +1,1 @@
-"""The vocabulary: joint layouts, sightings of bodies, sequences."""
+"""Joint layouts, the bodies that a sensor saw, and the sequences made of them."""

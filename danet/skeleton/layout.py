@@ -1,4 +1,4 @@
-"""The vocabulary: axes, joint layouts, bones, body parts and distances on the body graph.
+"""Describes skeletons: the axes of arrays, joint layouts, bones, body parts and distances on the body graph.
 
 Axes, in this order wherever they meet: N samples, T frames, M bodies, V joints, C coordinates (x, y, z in metres;
 the camera at the origin, y up, z away from the lens).
@@ -37,11 +37,11 @@ class Definition(Settings):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which joints a sensor reports and how they hang together.
+    """Which joints a sensor reports and how they are connected.
 
-    `parents[v]` is the joint nearer to the middle of the body, the root's is itself. `parts` are the limbs and the
-    torso, together every joint once. `mirror` pairs the joints of the left and the right side. `origin` is the joint
-    that preparation moves to (0, 0, 0). `across` are (left, right) pairs whose line runs from side to side.
+    `parents[v]` is the joint nearer to the middle of the body; the root is its own parent. `parts` are the limbs and
+    the torso, and hold every joint once. `mirror` pairs the joints of the left and the right side. `origin` is the
+    joint that preparation moves to (0, 0, 0). `across` are (left, right) pairs whose line runs from side to side.
     """
 
     name: str
@@ -109,10 +109,10 @@ class Layout:
     @cached_property
     def mirrored(self) -> np.ndarray:
         """(V,) int64: the joint on the other side; itself in the middle of the body."""
-        other = np.arange(self.size)
+        opposite = np.arange(self.size)
         for left, right in self.mirror:
-            other[left], other[right] = right, left
-        return other
+            opposite[left], opposite[right] = right, left
+        return opposite
 
 
 def make_layout(values: object, where: str) -> Layout:
@@ -123,42 +123,42 @@ def make_layout(values: object, where: str) -> Layout:
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{where}: expected a layout's {', '.join(Definition.model_fields)}, got {values!r:.60}")
-    found = check(Definition, values, where)
-    place = {joint: index for index, joint in enumerate(found.joints)}
-    pairs = {"mirror": found.mirror, "across": found.across}
+    definition = check(Definition, values, where)
+    index_of = {joint: index for index, joint in enumerate(definition.joints)}
+    pairs = {"mirror": definition.mirror, "across": definition.across}
     used = {
-        "parents": (*found.parents, *found.parents.values()),
-        "parts": tuple(joint for members in found.parts.values() for joint in members),
-        "origin": (found.origin,),
+        "parents": (*definition.parents, *definition.parents.values()),
+        "parts": tuple(joint for members in definition.parts.values() for joint in members),
+        "origin": (definition.origin,),
         **{key: tuple(joint for pair in value for joint in pair) for key, value in pairs.items()},
     }
     for key, joints in used.items():
         for joint in joints:
-            if joint not in place:
+            if joint not in index_of:
                 raise UserError(f"{where}: expected '{key}' to name joints, got '{joint}'")
-    for key, joints in (("joints", found.joints), ("parts", used["parts"]), ("mirror", used["mirror"])):
+    for key, joints in (("joints", definition.joints), ("parts", used["parts"]), ("mirror", used["mirror"])):
         if again := _repeated(joints):
             raise UserError(f"{where}: expected each joint once in '{key}', got '{again}' twice")
-    if missing := [joint for joint in found.joints if joint not in used["parts"]]:
+    if missing := [joint for joint in definition.joints if joint not in used["parts"]]:
         raise UserError(f"{where}: expected each joint in one of the 'parts', got '{missing[0]}' in none")
-    roots = [joint for joint in found.joints if joint not in found.parents]
+    roots = [joint for joint in definition.joints if joint not in definition.parents]
     if len(roots) != 1:
         said = ", ".join(map(repr, roots)) or "none: they go in circles"
         raise UserError(f"{where}: expected one joint without one of the 'parents', got {said}")
-    for joint in found.joints:
+    for joint in definition.joints:
         at, steps = joint, 0
-        while at != roots[0] and steps < len(place):
-            at, steps = found.parents[at], steps + 1
+        while at != roots[0] and steps < len(index_of):
+            at, steps = definition.parents[at], steps + 1
         if at != roots[0]:
             raise UserError(f"{where}: expected the 'parents' of '{joint}' to lead to '{roots[0]}', got a circle")
     return Layout(
-        name=found.name,
-        joints=found.joints,
-        parents=tuple(place[found.parents.get(joint, joint)] for joint in found.joints),
-        parts={part: tuple(place[joint] for joint in members) for part, members in found.parts.items()},
-        mirror=tuple((place[left], place[right]) for left, right in found.mirror),
-        origin=place[found.origin],
-        across=tuple((place[left], place[right]) for left, right in found.across),
+        name=definition.name,
+        joints=definition.joints,
+        parents=tuple(index_of[definition.parents.get(joint, joint)] for joint in definition.joints),
+        parts={part: tuple(index_of[joint] for joint in members) for part, members in definition.parts.items()},
+        mirror=tuple((index_of[left], index_of[right]) for left, right in definition.mirror),
+        origin=index_of[definition.origin],
+        across=tuple((index_of[left], index_of[right]) for left, right in definition.across),
     )
 
 

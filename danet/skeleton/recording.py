@@ -1,4 +1,4 @@
-"""What passes between the stages of preparation: the bodies that a sensor saw, and the sequence made of them."""
+"""Holds what passes between the stages of preparation: the bodies that a sensor saw, and the sequence made of them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from danet.io.store import Record
 
 
 class Index(NamedTuple):
-    """Who is where among the sightings of a recording.
+    """Which body each sighting of a recording is of, and where its frame comes.
 
-    `ids` (B,) int64 in order of first sight; `track` (R,) int64, the place in `ids` of each sighting; `present` (R,)
-    int64, its frame's place among the frames that hold a body, of which there are `frames`; `twin`, a sighting of an id
-    that its frame holds already, or -1.
+    `ids` (B,) int64, in order of first sight. `track` (R,) int64, the index into `ids` of each sighting. `present` (R,)
+    int64, the index of its frame among the frames that hold a body, of which there are `frames`. `twin`, the row of a
+    sighting whose id its frame holds already, or -1.
     """
 
     ids: np.ndarray
@@ -36,16 +36,16 @@ def index_sightings(frame: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np
     for row in range(rows):
         if row == 0 or frame[row] != frame[row - 1]:
             frames += 1
-        place = track[row - 1] if row and ids[track[row - 1]] == body[row] else 0
-        while place < count and ids[place] != body[row]:
-            place += 1
-        if place == count:
+        index = track[row - 1] if row and ids[track[row - 1]] == body[row] else 0
+        while index < count and ids[index] != body[row]:
+            index += 1
+        if index == count:
             ids[count] = body[row]
             count += 1
-        elif last_seen[place] == frame[row] and twin < 0:
+        elif last_seen[index] == frame[row] and twin < 0:
             twin = row
-        last_seen[place] = frame[row]
-        track[row], present[row] = place, frames - 1
+        last_seen[index] = frame[row]
+        track[row], present[row] = index, frames - 1
     return ids[:count].copy(), track, present, frames, twin
 
 
@@ -65,7 +65,7 @@ class Bodies:
 
     @cached_property
     def index(self) -> Index:
-        """Who is where among the sightings."""
+        """Which body each sighting is of, and where its frame comes."""
         return Index(*index_sightings(self.frame, self.body))
 
     @cached_property
@@ -93,8 +93,8 @@ def seen_in(joints: np.ndarray) -> np.ndarray:
     seen = np.zeros((frames, bodies), np.bool_)
     for frame in range(frames):
         for body in range(bodies):
-            for place in range(size * axes):
-                if joints[frame, body, place // axes, place % axes] != 0:
+            for index in range(size * axes):
+                if joints[frame, body, index // axes, index % axes] != 0:
                     seen[frame, body] = True
                     break
     return seen

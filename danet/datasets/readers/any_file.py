@@ -1,4 +1,4 @@
-"""Readers of raw files by what their names end in, for any joint layout; NumPy's `.npy` is read here."""
+"""Reads raw files of any joint layout by the reader that their ending asks for; NumPy's `.npy` is read here."""
 
 import io
 from tokenize import TokenError
@@ -18,9 +18,9 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 
 
 def read_npy(name: str, path: str, content: bytes) -> Bodies:
-    """Reads an array of floats, (T, V, 3) or (M, T, V, 3) in metres, whose bodies keep their place as their id.
+    """Reads an array of floats, (T, V, 3) or (M, T, V, 3) in metres; a body's id is its index among the M.
 
-    A body whose joints are all zero in a frame is not seen in it. Nothing is unpickled, and the array is as long as the
+    A body whose joints are all zero in a frame is not seen in it. Nothing is unpickled. The array is as long as the
     file, whatever its header claims. Errors: BadRecording.
     """
     stream = io.BytesIO(content)
@@ -59,7 +59,7 @@ READERS = {
 
 
 def reader(layout: Layout | None = None) -> Reader:
-    """A reader of files that end in any of READERS; BadRecording for one that shows other joints than the layout's."""
+    """A reader of files that end in any of READERS. It raises BadRecording for other joints than the layout's."""
 
     def read(name: str, path: str, content: bytes) -> Bodies:
         bodies = READERS["." + path.rpartition(".")[2]](name, path, content)

@@ -1,5 +1,6 @@
-"""Reader of Kinect `.skeleton` text: bytes in, body sightings out ((R, V, 3) float32 metres, frames and body ids).
+"""Reads Kinect's `.skeleton` text.
 
+The bytes of a file become the sightings of bodies in it: joints (R, V, 3) float32 in metres, frames (R,), ids (R,).
 The grammar, by line: frame count; per frame the body count; per body a header of ten fields that opens with the body's
 id, the joint count, and per joint twelve columns of which the first three are x, y, z. Fields are parted by spaces or
 tabs, line ends are LF or CR LF, blank lines are skipped, and nothing may follow the last frame.
@@ -41,7 +42,7 @@ WORD = 8
 
 @compiled
 def _next_line(text, at, line):
-    """Skips the rest of the blank: the place of the next field and the number of its line."""
+    """Skips what is blank: the index of the next field and the number of its line."""
     while at < len(text) and (text[at] == LF or text[at] == SPACE or text[at] == CR or text[at] == TAB):
         if text[at] == LF:
             line += 1
@@ -63,7 +64,7 @@ def _ends_field(text, at):
 
 @compiled
 def _integer(text, at):
-    """An unsigned integer of at most 18 digits, up to the end of its field: (value, place after it); -1 if not."""
+    """An unsigned integer of at most 18 digits, up to the end of its field: (value, index after it); -1 if not."""
     value, start = np.int64(0), at
     while at < len(text) and ZERO <= text[at] <= ZERO + 9 and at - start < 18:
         value = value * 10 + (text[at] - ZERO)
@@ -75,47 +76,47 @@ def _integer(text, at):
 
 @compiled
 def _line_end(text, at):
-    """The place of the next LF, or the end of the text, found by the C library's vectorised search."""
+    """The index of the next LF, or the end of the text, found by the C library's vectorised search."""
     start = np.uintp(text.ctypes.data) + np.uintp(at)
-    found = memchr(start, np.intc(LF), np.uintp(len(text) - at))
-    return len(text) if found == 0 else at + np.int64(found - start)
+    address = memchr(start, np.intc(LF), np.uintp(len(text) - at))
+    return len(text) if address == 0 else at + np.int64(address - start)
 
 
 @compiled
 def _rest_of_line(text, at):
-    """Counts the fields that start from here to the end of the line: (fields, place of the line end).
+    """Counts the fields that start from here to the end of the line: (fields, index of the line end).
 
     Without a branch, and with an index that cannot be negative, so that it compiles to vector instructions.
     """
     end = _line_end(text, at)
     fields = np.int64(at == 0 and end > 0 and text[0] > SPACE)
-    for place in range(np.uint64(max(at, 1)), np.uint64(end)):
-        fields += np.int64((text[place] > SPACE) & (text[place - np.uint64(1)] <= SPACE))
+    for index in range(np.uint64(max(at, 1)), np.uint64(end)):
+        fields += np.int64((text[index] > SPACE) & (text[index - np.uint64(1)] <= SPACE))
     return fields, end
 
 
 @compiled
 def _plain_number(text, words, at):
-    """A number such as -0.2035654 up to the end of its field: (value, place after it), place -1 for any other form.
+    """A number such as -0.2035654 up to the end of its field: (value, index after it), index -1 for any other form.
 
     At most 15 digits, eight of them after the point, and no exponent: then one division gives the float64 nearest to
     the text. `words[i]` holds bytes i to i + 7, so that the digits after the point are taken all at once, by the three
     multiplications of D. Lemire and others (https://arxiv.org/abs/2101.11408).
     """
-    place = np.uint64(at)
-    negative = text[place] == MINUS
-    place += np.uint64(negative)
-    mantissa, start = np.uint64(0), place
+    index = np.uint64(at)
+    negative = text[index] == MINUS
+    index += np.uint64(negative)
+    mantissa, start = np.uint64(0), index
     while True:
-        digit = np.uint64(text[place]) - np.uint64(ZERO)  # wraps round below "0"
+        digit = np.uint64(text[index]) - np.uint64(ZERO)  # wraps round below "0"
         if digit > np.uint64(9):
             break
         mantissa = mantissa * np.uint64(10) + digit
-        place += np.uint64(1)
-    digits, decimals = place - start, np.uint64(0)
-    if text[place] == POINT:
-        place += np.uint64(1)
-        values = words[place] ^ np.uint64(0x3030303030303030)  # a digit's byte becomes its value
+        index += np.uint64(1)
+    digits, decimals = index - start, np.uint64(0)
+    if text[index] == POINT:
+        index += np.uint64(1)
+        values = words[index] ^ np.uint64(0x3030303030303030)  # a digit's byte becomes its value
         others = (values | (values + np.uint64(0x7676767676767676))) & np.uint64(0x8080808080808080)
         first = (others & (~others + np.uint64(1))) >> np.uint64(7)  # the lowest bit of the first that is no digit
         below = (first - np.uint64(1)) & np.uint64(0x0101010101010101)
@@ -126,17 +127,17 @@ def _plain_number(text, words, at):
             high = (values & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
             low = ((values >> np.uint64(16)) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)
             mantissa = mantissa * INTEGER_POWERS[decimals] + ((high + low) >> np.uint64(32))
-            place += decimals
+            index += decimals
     digits += decimals
-    if digits == np.uint64(0) or digits > np.uint64(15) or not _ends_field(text, place):
+    if digits == np.uint64(0) or digits > np.uint64(15) or not _ends_field(text, index):
         return 0.0, np.int64(-1)
     value = np.int64(mantissa) / POWERS[decimals]
-    return -value if negative else value, np.int64(place)
+    return -value if negative else value, np.int64(index)
 
 
 @compiled
 def _number(text, at):
-    """A decimal number up to the end of its field: (value, place after it, state).
+    """A decimal number up to the end of its field: (value, index after it, state).
 
     State 1: the value is exact (mantissa below 2^53, power of ten up to 22, so one correctly rounded operation);
     2: well-formed, but exact only by other means; 0: no number.
@@ -187,7 +188,7 @@ def _number(text, at):
 def _scan(text, words, frame_of, body_of, joints, hard):
     """Scans a text that ends in LFs, at least a word of them, and fills the arrays.
 
-    Returns (expected, place, line, frame, body, frames, sightings, hard numbers).
+    Returns (what was expected where it stopped, index, line, frame, body, frames, sightings, hard numbers).
 
     `hard` (n, 3) takes start, end and flat index of the coordinates that need more than one exact operation.
     """
@@ -284,7 +285,7 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
 
 
 def _excerpt(content: bytes, at: int, most: int = 60) -> str:
-    """The line at a place, shortened, for a message."""
+    """The line at an index, shortened, for a message."""
     if at >= len(content):
         return "the end of the file"
     line = (

@@ -1,7 +1,7 @@
-"""MATLAB 5 files: bytes in, their real numeric arrays by name out.
+"""Reads the real numeric arrays of MATLAB 5 files.
 
-SciPy's reader can end the whole process with a segmentation fault on a damaged file, which nothing can catch; this one
-follows "MAT-File Level 5" of MathWorks' file format document and looks at no byte that the file does not have.
+SciPy's reader can end the whole process with a segmentation fault on a damaged file, which nothing can catch. This one
+follows "MAT-File Level 5" of MathWorks' file format document, and looks at no byte that the file does not have.
 """
 
 import math
@@ -20,7 +20,7 @@ LARGEST_BYTES = 1 << 26  # of what a file's compressed elements may grow to: 30 
 
 
 def read_mat5(content: bytes) -> dict[str, np.ndarray]:
-    """The real numeric arrays of a file; others are passed over. Errors: ValueError when it is damaged."""
+    """The real numeric arrays of a file by name; others are passed over. Errors: ValueError when it is damaged."""
     marks = {b"IM": "<", b"MI": ">"}
     order = marks.get(content[HEADER_BYTES - 2 : HEADER_BYTES])
     if order is None:
@@ -33,8 +33,8 @@ def read_mat5(content: bytes) -> dict[str, np.ndarray]:
             left -= len(inflated)
             inner = _elements(inflated, order)
         for kind_inside, matrix in inner:
-            if kind_inside == MATRIX and (found := _array(matrix, order)) is not None:
-                arrays[found[0]] = found[1]
+            if kind_inside == MATRIX and (named := _array(matrix, order)) is not None:
+                arrays[named[0]] = named[1]
     return arrays
 
 

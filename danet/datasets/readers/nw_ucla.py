@@ -1,4 +1,4 @@
-"""Reader of NW-UCLA's JSON files, on which the field trains."""
+"""Reads NW-UCLA's JSON files, on which the field trains."""
 
 import json
 
@@ -10,7 +10,10 @@ from danet.skeleton.recording import Bodies
 
 
 def read_nw_ucla(name: str, path: str, content: bytes) -> Bodies:
-    """Reads one JSON file as a single body seen in every frame; frames in which all joints are zero are none."""
+    """Reads one JSON file of (T, 20, 3) coordinates in metres as a single body.
+
+    The body is not seen in frames in which all coordinates are zero. Errors: BadRecording.
+    """
     try:
         skeletons = json.loads(content)["skeletons"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Readers of UESTC's two forms of a recording: `_skeleton.txt` and `.mat`; both give one body a frame."""
+"""Reads UESTC's two forms of a recording, `_skeleton.txt` and `.mat`; both hold one body a frame."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ LINES = 3 * JOINTS  # a frame: per joint a line of camera space, of the colour p
 def read_uestc(name: str, path: str, content: bytes) -> Bodies:
     """Reads a recording from text or `.mat`, told apart by the file's name.
 
-    A last frame that is cut short is left off; a frame whose coordinates are all zero holds no body.
+    A last frame that is cut short is left off. A frame whose coordinates are all zero holds no body.
     Errors: BadRecording, with the line and frame where there is one.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # what is no number in float32 is refused below

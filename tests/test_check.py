@@ -57,7 +57,7 @@ def uestc_recording(action, person, rng):
             yield f"a{action}_d{d}_p{person}_c{c}_skeleton.txt", "\n".join(lines).encode()
 
 
-def test_a_folder_with_all_kinds_of_trouble(tmp_path, content):
+def test_check_folder_counts_and_names_each_kind(tmp_path, content):
     same = content()
     fill(
         tmp_path,
@@ -102,7 +102,7 @@ def test_a_folder_with_all_kinds_of_trouble(tmp_path, content):
     assert not report["sound"]
 
 
-def test_the_command_prints_a_table_or_json(tmp_path, content, command):
+def test_check_command_prints_a_table_or_json(tmp_path, content, command):
     fill(tmp_path, {f"S001C001P001R001A{action:03}.skeleton": content() for action in range(1, 3)})
     assert command("check", "demo", tmp_path)[0] == 0
     code, printed, _ = command("check", "demo", tmp_path, "--json", "--jobs", 2)
@@ -123,18 +123,18 @@ def test_the_command_prints_a_table_or_json(tmp_path, content, command):
     assert len(json.loads(printed)["unexpected"]) == 26
 
 
-def test_what_the_user_got_wrong(tmp_path, command):
+def test_check_command_refuses_missing_folder_and_unknown_data_set(tmp_path, command):
     for words in (("demo", tmp_path / "nowhere"), ("ntu61", tmp_path)):
         code, printed, error = command("check", *words)
         assert (code, printed, error.count("\n")) == (2, "", 1)
         assert "expected" in error
 
 
-def test_a_folder_without_any_sample_is_not_sound(tmp_path):
+def test_check_folder_without_samples_is_not_sound(tmp_path):
     assert not check_folder(DATASETS["demo"], tmp_path, jobs=1)["sound"]
 
 
-def test_uestc_names_what_is_missing(tmp_path, rng):
+def test_check_folder_names_missing_uestc_samples(tmp_path, rng):
     fill(tmp_path, dict(uestc_recording(3, "7", rng)))
     (tmp_path / "a3_d2_p7_c1_skeleton.txt").unlink()
     (tmp_path / "a3_d8_p7_c2_skeleton.txt").unlink()
@@ -143,7 +143,7 @@ def test_uestc_names_what_is_missing(tmp_path, rng):
     assert report["counts"]["missing"] == 25600 - 14
 
 
-def test_as_many_copies_as_were_published_are_sound(tmp_path, rng):
+def test_check_folder_accepts_known_copies(tmp_path, rng):
     files = dict(uestc_recording(30, "007", rng))
     files["a30_d7_p007_c1_skeleton.txt"] = files["a30_d1_p007_c1_skeleton.txt"]
     fill(tmp_path, files)
@@ -155,7 +155,7 @@ def test_as_many_copies_as_were_published_are_sound(tmp_path, rng):
 
 
 @pytest.mark.parametrize("dataset", ["ntu60", "ntu120", "uestc", "nw_ucla"])
-def test_the_lists_have_as_many_samples_as_expected(recordings, dataset):
+def test_datasets_expect_as_many_samples_as_the_lists_have(recordings, dataset):
     from test_datasets import names_of
 
     chosen = DATASETS[dataset]

@@ -92,7 +92,7 @@ def describe(folder, text):
     return find_dataset("custom", folder)
 
 
-def test_the_table_gives_names_actions_and_protocols(own_data):
+def test_own_data_takes_names_actions_and_protocols_from_the_table(own_data):
     (own_data / "more").mkdir()
     shutil.copy(own_data / "a.npy", own_data / "more/größer als a.npy")
     lines = "path,label,subject,view,split\na.npy,wave,10,9,train\nb.npy,sit,9,10,test\n\n"
@@ -112,7 +112,7 @@ def test_the_table_gives_names_actions_and_protocols(own_data):
     assert table["part"].tolist() == ["train", "test", "validation"]
 
 
-def test_protocols_are_there_as_far_as_the_table_goes(own_data):
+def test_own_data_has_the_protocols_that_the_table_allows(own_data):
     assert list(describe(own_data, HEADER + LINES).protocols) == ["cross_subject"]
     assert list(describe(own_data, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,2\n").protocols) == ["cross_view"]
     with pytest.raises(UserError, match="expected a column 'split', or two or more subjects or views"):
@@ -121,7 +121,7 @@ def test_protocols_are_there_as_far_as_the_table_goes(own_data):
         describe(own_data, HEADER + LINES).folds("cross_view")
 
 
-def test_auto_takes_own_data_that_are_in_place(tmp_path):
+def test_requested_runs_auto_takes_own_data_in_place(tmp_path):
     config = check_config({"data": str(tmp_path)})
     assert {name for name, _ in requested_runs(config)} == {"demo"}
     write_own_data(tmp_path / "custom", np.random.default_rng(0), 17, table_split=True)
@@ -150,14 +150,14 @@ def test_auto_takes_own_data_that_are_in_place(tmp_path):
         (HEADER + 'a.npy,"wave"x,1,1\n', "line 2: expected comma-separated fields"),
     ],
 )
-def test_what_is_wrong_in_the_table_is_said_with_its_place(own_data, text, message):
+def test_own_data_names_line_and_column_of_an_error(own_data, text, message):
     with pytest.raises(UserError, match=message) as caught:
         describe(own_data, text)
     assert str(caught.value).startswith(f"{own_data / 'samples.csv'}, ")
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_table_and_missing_files_are_named(own_data):
+def test_own_data_names_missing_table_and_files(own_data):
     with pytest.raises(UserError, match=r"samples.csv: expected a table of columns path, label"):
         find_dataset("custom", own_data)
     assert "custom" not in known_datasets(own_data)
@@ -171,7 +171,7 @@ def test_a_missing_table_and_missing_files_are_named(own_data):
         describe(own_data, HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
 
 
-def test_a_number_of_joints_that_no_layout_has_needs_one_of_its_own(own_data):
+def test_own_data_needs_a_layout_for_other_numbers_of_joints(own_data):
     for name in "ab":
         np.save(own_data / f"{name}.npy", np.ones((3, 6, 3)))
     with pytest.raises(UserError, match=r"line 2, column path: expected 25 .*layout\.yaml, got 6 joints"):
@@ -182,7 +182,7 @@ def test_a_number_of_joints_that_no_layout_has_needs_one_of_its_own(own_data):
     assert find_layout(find_dataset("custom", own_data).describe()["layout"]) == layout
 
 
-def test_an_edited_table_layout_or_recording_changes_the_listing(own_data):
+def test_listing_hash_changes_with_table_layout_and_recording(own_data):
     hashes = {listing_hash(describe(own_data, HEADER + LINES), [])}
     hashes.add(listing_hash(describe(own_data, HEADER + LINES.replace("sit", "lie down")), []))
     (own_data / "layout.yaml").write_text(yaml.safe_dump(KINECT_V2.definition | {"name": "mine"}))
@@ -198,7 +198,7 @@ def as_npy(array, **how):
     return stream.getvalue()
 
 
-def test_npy_of_one_body_and_of_several(rng):
+def test_read_npy_reads_one_body_and_several(rng):
     joints = rng.normal(size=(2, 5, 25, 3))
     joints[0, 1] = joints[1, :3] = 0
     bodies = read_npy("a", "a.npy", as_npy(np.asfortranarray(joints)))
@@ -233,18 +233,18 @@ def test_npy_of_one_body_and_of_several(rng):
         (as_npy(np.full((3, 25, 3), 1e300)), "frame 1: expected finite coordinates"),
     ],
 )
-def test_npy_refused(content, message):
+def test_read_npy_refuses_other_files(content, message):
     with pytest.raises(BadRecording, match=message):
         read_npy("a", "a.npy", content)
 
 
-def test_a_file_of_other_joints_is_refused():
+def test_reader_refuses_other_joints():
     with pytest.raises(BadRecording, match=r"expected the joints of kinect_v1_20 \(20\), got 25 joints"):
         reader(KINECT_V1)("a", "a.npy", as_npy(np.ones((3, 25, 3))))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
-def test_a_shipped_layout_is_sound(layout):
+def test_shipped_layouts_are_sound(layout):
     assert make_layout(layout.definition, "again") == layout
     assert layout.described == layout.name
     assert (layout.part_of >= 0).all()
@@ -273,7 +273,7 @@ def test_a_shipped_layout_is_sound(layout):
         ({"bones": []}, "'bones': no such setting"),
     ],
 )
-def test_what_is_wrong_in_a_layout_is_said(changes, message):
+def test_make_layout_names_the_error(changes, message):
     make_layout(STICK, "layout.yaml")
     with pytest.raises(UserError, match=message) as caught:
         make_layout(STICK | changes, "layout.yaml")
@@ -282,13 +282,13 @@ def test_what_is_wrong_in_a_layout_is_said(changes, message):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "stick", "{", "\x00"])
-def test_a_layout_file_that_is_none(own_data, text):
+def test_read_layout_refuses_other_files(own_data, text):
     (own_data / "layout.yaml").write_text(text)
     with pytest.raises(UserError, match=r"layout\.yaml: expected a"):
         describe(own_data, HEADER + LINES)
 
 
-def test_own_data_by_function(tmp_path, rng):
+def test_own_data_from_files_to_labels(tmp_path, rng):
     """Both kinds of file in one table: prepared, checked, split, trained, scored, and labelled without the table."""
     write_own_data(tmp_path / "raw", rng, 25, ends=(".npy", ".skeleton"))
     dataset = find_dataset("custom", tmp_path / "raw")
@@ -332,7 +332,7 @@ def checkout(tmp_path_factory):
     return made
 
 
-def test_the_workflow_runs_from_the_table_to_the_report(checkout):
+def test_workflow_runs_own_data_to_the_report(checkout):
     folder = checkout.folder / "results/custom/own_split/danet/seed0"
     assert read_json(folder / "metrics.json")["samples"] == 6
     assert read_json(folder / "run.json")["counts"] == {"train": 12, "validation": 6, "test": 6}
@@ -351,14 +351,14 @@ def test_the_workflow_runs_from_the_table_to_the_report(checkout):
     assert description["prepare"]["shortest_body"] == 3
 
 
-def test_an_own_validation_part_is_exported(checkout, tmp_path):
+def test_exports_take_the_validation_part_of_the_table(checkout, tmp_path):
     own = checkout.folder / "elsewhere/custom"
     centred = checkout.folder / "results/custom/centred.h5"
     assert export_ctr_gcn(centred, "own_split", tmp_path / "x.npz", own) == {"train": 18, "test": 6}
     assert export_sgn(centred, "own_split", tmp_path / "x.h5", own) == {"train": 12, "valid": 6, "test": 6}
 
 
-def test_an_edited_table_reruns_from_the_manifest_on(checkout):
+def test_workflow_reruns_from_the_manifest_after_an_edited_table(checkout):
     assert checkout.stale() == {}
     table = checkout.folder / "elsewhere/custom/samples.csv"
     lines = table.read_text()

@@ -118,7 +118,7 @@ DAMAGED = {  # content, then line, frame, body, part of what was expected, part 
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_file_is_set_aside_and_fatal_when_strict(raw, prepare, undisturbed, tmp_path, damage):
+def test_prepare_sets_damaged_file_aside_unless_strict(raw, prepare, undisturbed, tmp_path, damage):
     content, line, frame, body, expected, got = DAMAGED[damage]
     fill(raw, {BAD: content})
     code, error = prepare(raw)
@@ -147,7 +147,7 @@ def kind_of_line(number):
     return (BODIES, HEADER, JOINTS)[offset] if offset < 3 else NUMBERS
 
 
-def test_truncated_at_every_line(raw, prepare, undisturbed, tmp_path):
+def test_prepare_sets_aside_file_truncated_at_any_line(raw, prepare, undisturbed, tmp_path):
     lines = recording(9, frames=2).split(b"\n")[:-1]
     assert len(lines) == 57
     cut = {f"S003C001P{number:03}R001A001": b"\n".join(lines[:number]) for number in range(1, 57)}
@@ -181,7 +181,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("form", HARMLESS)
-def test_forms_that_change_nothing(raw, good, prepare, undisturbed, tmp_path, form):
+def test_prepare_ignores_forms_that_change_nothing(raw, good, prepare, undisturbed, tmp_path, form):
     changed = {name: HARMLESS[form](content) for name, content in good.items()}
     assert all(changed[name] != good[name] for name in good)
     fill(raw, changed)
@@ -189,7 +189,7 @@ def test_forms_that_change_nothing(raw, good, prepare, undisturbed, tmp_path, fo
     assert assert_undisturbed(tmp_path / "out", undisturbed).empty
 
 
-def test_exponents_and_minus_zero_in_coordinates(raw, prepare, tmp_path):
+def test_prepare_reads_exponents_and_minus_zero(raw, prepare, tmp_path):
     plain, exponents = (
         coordinate(text).replace(b" 1 1 1 2 3", b" %s 1 1 2 3" % y) for text, y in ((b"0.25", b"0"), (b"2.5E-1", b"-0"))
     )
@@ -201,7 +201,7 @@ def test_exponents_and_minus_zero_in_coordinates(raw, prepare, tmp_path):
     np.testing.assert_array_equal(*arrays)
 
 
-def test_seven_bodies_are_no_trouble(raw, prepare, undisturbed, tmp_path):
+def test_prepare_reads_seven_bodies(raw, prepare, undisturbed, tmp_path):
     fill(raw, {BAD: recording(9, range(FIRST, FIRST + 7))})
     assert prepare(raw) == (0, "")
     _, arrays, aside = outcome(tmp_path / "out")
@@ -222,7 +222,7 @@ NOT_SHOWN["short_bodies"] = (recording(9, (FIRST, SECOND), frames=11), NOBODY_KE
 
 
 @pytest.mark.parametrize("case", NOT_SHOWN)
-def test_a_recording_of_nobody_is_set_aside(raw, prepare, undisturbed, tmp_path, case):
+def test_prepare_sets_recording_of_nobody_aside(raw, prepare, undisturbed, tmp_path, case):
     content, reason = NOT_SHOWN[case]
     fill(raw, {BAD: content})
     assert prepare(raw)[0] == 0
@@ -230,7 +230,7 @@ def test_a_recording_of_nobody_is_set_aside(raw, prepare, undisturbed, tmp_path,
     assert aside[["name", "reason"]].to_numpy().tolist() == [[BAD, reason]]
 
 
-def test_files_that_are_not_used_by_their_name(raw, good, prepare, undisturbed, tmp_path):
+def test_prepare_sets_aside_files_by_their_name(raw, good, prepare, undisturbed, tmp_path):
     fill(raw, {"notes": b"1", f"._{GOOD[0]}": b"Mac OS X", f"{GOOD[0]} (1)": good[GOOD[0]]})
     fill(raw / "deeper", {GOOD[0]: recording(9)})
     for path in (b"\xff\xfe.skeleton", b"caf\xe9/%s.skeleton" % BAD.encode()):
@@ -266,7 +266,7 @@ OBSTACLES = {  # how it comes to be, and part of what is got
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
-def test_what_is_no_file_is_set_aside(raw, prepare, undisturbed, tmp_path, obstacle):
+def test_prepare_sets_aside_what_is_no_file(raw, prepare, undisturbed, tmp_path, obstacle):
     make, got = OBSTACLES[obstacle]
     make(raw / f"{BAD}.skeleton")
     (raw / "loop").symlink_to(raw)
@@ -276,7 +276,7 @@ def test_what_is_no_file_is_set_aside(raw, prepare, undisturbed, tmp_path, obsta
     assert got in row["got"]
 
 
-def test_a_file_that_vanishes_after_the_manifest(raw, prepare, undisturbed, tmp_path, monkeypatch):
+def test_prepare_sets_vanished_file_aside(raw, prepare, undisturbed, tmp_path, monkeypatch):
     fill(raw, {BAD: WHOLE})
     make_manifest = chain.make_manifest
 
@@ -291,7 +291,7 @@ def test_a_file_that_vanishes_after_the_manifest(raw, prepare, undisturbed, tmp_
     assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "No such file or directory")
 
 
-def test_a_file_that_may_not_be_read(raw, prepare, undisturbed, tmp_path, monkeypatch):
+def test_prepare_sets_forbidden_file_aside(raw, prepare, undisturbed, tmp_path, monkeypatch):
     fill(raw, {BAD: WHOLE})
     opened = open
 
@@ -308,7 +308,7 @@ def test_a_file_that_may_not_be_read(raw, prepare, undisturbed, tmp_path, monkey
 
 @pytest.mark.parametrize("line", [0, 1])
 @pytest.mark.parametrize("claim", [b"2147483648", b"999999999999999999"])
-def test_no_memory_is_taken_on_a_files_word(line, claim):
+def test_read_skeleton_text_takes_no_memory_for_false_counts(line, claim):
     content = edited(line, claim)
     tracemalloc.start()
     try:
@@ -319,7 +319,7 @@ def test_no_memory_is_taken_on_a_files_word(line, claim):
         tracemalloc.stop()
 
 
-def test_every_damage_at_once_on_several_processes(raw, undisturbed, tmp_path):
+def test_prepare_sets_every_damage_aside_on_several_processes(raw, undisturbed, tmp_path):
     fill(raw, {f"S{setup:03}C001P001R001A002": case[0] for setup, case in enumerate(DAMAGED.values(), 1)})
     command = [sys.executable, "-W", "error", "-c", START, "prepare", "demo", "--raw", raw]
     command += ["--out", tmp_path / "out" / "demo.h5", "--jobs", "2"]

@@ -42,7 +42,7 @@ def names_of(dataset, recordings):
 
 @pytest.mark.parametrize("run", COUNTS)
 @pytest.mark.parametrize("held_out", ["subject", "view"])
-def test_published_counts(recordings, run, held_out):
+def test_split_gives_the_published_counts(recordings, run, held_out):
     dataset, _, protocol = run.partition("/")
     settings = Split(validation_by=held_out)
     if run in ("uestc/cross_view_1/front", "uestc/cross_view_1/d4") and held_out == "view":
@@ -60,7 +60,7 @@ def test_published_counts(recordings, run, held_out):
     assert not groups["train"] & groups["validation"]
 
 
-def test_only_training_samples_are_left_out(caplog):
+def test_split_leaves_out_training_samples_only(caplog):
     names = [f"a05_s04_e0{execution}_v0{view}" for execution in (0, 1) for view in (1, 2, 3)] + ["a01_s05_e00_v01"]
     settings = Split(leave_out=["a05_*_v02", "*_e01_v03", "a09_*"])
     parts = dict(split(DATASETS["nw_ucla"], "cross_view", names, settings).itertuples(index=False))
@@ -70,7 +70,7 @@ def test_only_training_samples_are_left_out(caplog):
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=list(DATASETS))
-def test_a_data_set_is_sound(dataset):
+def test_datasets_are_sound(dataset):
     assert len(set(dataset.actions)) == len(dataset.actions)
     assert all(0 <= action < len(dataset.actions) for action in dataset.two_person - set(range(60, 120)))
     assert sorted(joint for part in dataset.layout.parts.values() for joint in part) == list(range(dataset.layout.size))
@@ -92,21 +92,21 @@ def test_a_data_set_is_sound(dataset):
         ("nw_ucla", "a07_s01_e00_v01"),
     ],
 )
-def test_a_name_that_is_no_sample(dataset, stem):
+def test_parse_name_refuses_other_names(dataset, stem):
     assert DATASETS[dataset].parse_name(stem) is None
 
 
-def test_actions_beyond_ninety_nine_keep_their_number():
+def test_parse_ntu_name_reads_three_digit_actions():
     assert DATASETS["ntu120"].parse_name("S018C001P041R001A101").action == 100
 
 
-def test_uestc_names_with_any_padding():
+def test_parse_uestc_name_takes_any_padding():
     same = {parse_uestc_name(f"a3_d2_p{person}_c2_skeleton") for person in ("7", "07", "007")}
     assert {sample.name for sample in same} == {"a3_d2_p007_c2"}
     assert parse_uestc_name("a3_d8_p7_c2").view == "varying"
 
 
-def test_the_manifest_says_why_a_file_is_not_used(tmp_path):
+def test_make_manifest_says_why_a_file_is_not_used(tmp_path):
     for name in ("S001C001P001R001A001", "S001C002P006R001A008", "notes", "deep/S001C001P001R001A001"):
         path = tmp_path / f"{name}.skeleton"
         path.parent.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def test_the_manifest_says_why_a_file_is_not_used(tmp_path):
     assert sorted(table["aside"]) == sorted(["", TWICE, LEFT_OUT, NO_SAMPLE, NO_SAMPLE])
 
 
-def test_nw_ucla_reader():
+def test_read_nw_ucla_reads_one_body():
     joints = np.arange(180.0).reshape(3, 20, 3)
     joints[1] = 0
     bodies = read_nw_ucla("a", "a.json", json.dumps({"skeletons": joints.tolist()}).encode())
@@ -130,7 +130,7 @@ def test_nw_ucla_reader():
     [b"", b"[]", b"{}", b'{"skeletons": 3}', b'{"skeletons": []}', b'{"skeletons": [[[1, 2]]]}', b"[" * 100_000]
     + [b'{"skeletons": [[' + b"[1, 2, NaN]," * 19 + b"[1, 2, 3]]]}", b"\xff\xfe"],
 )
-def test_nw_ucla_reader_refuses(content):
+def test_read_nw_ucla_refuses_other_files(content):
     with pytest.raises(BadRecording):
         NW_UCLA.read("a", "a.json", content)
 
@@ -144,7 +144,7 @@ def uestc_text(joints):
     return "\n".join(lines).encode()
 
 
-def test_uestc_forms_agree(rng, tmp_path):
+def test_read_uestc_reads_text_and_mat_alike(rng, tmp_path):
     joints = rng.normal(size=(6, 25, 3)).astype(np.float32)
     text = read_uestc("a", "a.txt", uestc_text(joints))
     np.testing.assert_allclose(text.joints, joints, atol=1e-6)
@@ -154,20 +154,20 @@ def test_uestc_forms_agree(rng, tmp_path):
         np.testing.assert_allclose(bodies.joints, text.joints, atol=1e-4)
 
 
-def test_uestc_text_with_a_short_last_frame(rng):
+def test_read_uestc_leaves_off_short_last_frame(rng):
     joints = rng.normal(size=(3, 25, 3))
     content = b"\n".join(uestc_text(joints).split(b"\n")[:-4])
     assert read_uestc("a", "a.txt", content).frames == 2
 
 
 @pytest.mark.parametrize("content", [b"1 2 3\n", b"#\n1 2\n", b"#\n1 2 x 0\n", b"#\n#\n", b"\xff"])
-def test_uestc_text_refused_with_its_line(content):
+def test_read_uestc_names_the_line_of_an_error(content):
     with pytest.raises(BadRecording) as caught:
         UESTC.read("a", "a.txt", content)
     assert caught.value.line
 
 
-def test_uestc_mat_refused(tmp_path):
+def test_read_uestc_refuses_other_mat_files(tmp_path):
     savemat(tmp_path / "a.mat", {"one": np.ones((3, 75)), "two": np.ones((3, 75))})
     for content in ((tmp_path / "a.mat").read_bytes(), b"", b"MATLAB 5.0" * 30):
         with pytest.raises(BadRecording):

@@ -26,7 +26,7 @@ def sightings(draw):
     return Bodies("any", frames, frame, np.array([body for _, body in rows], np.int64), joints)
 
 
-def test_measures_equal_those_of_numpy_to_the_last_bit(rng):
+def test_motion_and_sound_frames_equal_numpy_bit_for_bit(rng):
     for frames in (1, 2, 7, 100, 300):
         for spread in (0.01, 1, 100):
             joints = (rng.normal(0, spread, (frames, 25, 3)) + rng.normal(0, 2, 3)).astype(np.float32)
@@ -37,7 +37,7 @@ def test_measures_equal_those_of_numpy_to_the_last_bit(rng):
 
 @settings(max_examples=300, deadline=None)
 @given(sightings())
-def test_every_joint_lands_at_the_frame_where_it_was_seen(bodies):
+def test_denoise_keeps_joints_at_their_frames(bodies):
     sequence, audit = denoise(bodies, OBSERVED)
     if sequence is None:
         assert audit["actors"] == 0
@@ -52,7 +52,7 @@ def test_every_joint_lands_at_the_frame_where_it_was_seen(bodies):
 
 @settings(max_examples=200, deadline=None)
 @given(sightings())
-def test_centring_moves_and_does_nothing_else(bodies):
+def test_centre_only_translates(bodies):
     sequence, _ = denoise(bodies, OBSERVED)
     if sequence is None:
         return
@@ -65,7 +65,7 @@ def test_centring_moves_and_does_nothing_else(bodies):
         assert not centred[seen[:, 0].argmax(), 0, 1].any()
 
 
-def test_a_body_that_leaves_and_returns(make_bodies):
+def test_denoise_shifts_returning_body_with_reference_timing_only(make_bodies):
     bodies = make_bodies({5: [0, 1, 2, 7, 8]}, frames=10)
     observed, audit = denoise(bodies, OBSERVED)
     np.testing.assert_array_equal(observed.joints[7, 0], bodies.joints[3])
@@ -76,7 +76,7 @@ def test_a_body_that_leaves_and_returns(make_bodies):
     np.testing.assert_array_equal(shifted.joints[:, 0], bodies.joints)
 
 
-def test_short_bodies_are_dropped_only_beside_others(make_bodies):
+def test_denoise_drops_short_bodies_beside_others_only(make_bodies):
     assert denoise(make_bodies({1: range(5)}, frames=5), OBSERVED)[1]["actors"] == 1
     audit = denoise(make_bodies({1: range(30), 2: range(11)}, frames=30), OBSERVED)[1]
     assert (audit["dropped_short"], audit["actors"]) == (1, 1)
@@ -85,26 +85,26 @@ def test_short_bodies_are_dropped_only_beside_others(make_bodies):
     assert audit["dropped_short"] == 2
 
 
-def test_flat_bodies_are_dropped(make_bodies):
+def test_denoise_drops_flat_bodies(make_bodies):
     bodies = make_bodies({1: range(30), 2: range(30)}, frames=30)
     bodies.joints[bodies.body == 2] *= np.array([10, 0.1, 1], np.float32)
     assert denoise(bodies, OBSERVED)[1]["dropped_noisy"] == 1
 
 
-def test_one_person_under_two_ids_takes_one_slot(make_bodies):
+def test_denoise_joins_two_ids_of_one_person(make_bodies):
     bodies = make_bodies({1: range(20), 2: range(20, 50)}, frames=50)
     sequence, audit = denoise(bodies, OBSERVED)
     assert sequence.joints[:, 0].any(axis=(1, 2)).all()
     assert audit["actors"] == 1
 
 
-def test_the_third_of_three_at_once_finds_no_room(make_bodies):
+def test_denoise_drops_third_body_at_once(make_bodies):
     audit = denoise(make_bodies({body: range(30) for body in (1, 2, 3)}, frames=30), OBSERVED)[1]
     assert (audit["actors"], audit["dropped_overlap"]) == (2, 1)
 
 
 @pytest.mark.parametrize("which", ["ntu_samples", "ntu_stress"])
-def test_reference_timing_gives_the_reference_arrays_bit_for_bit(recordings, which):
+def test_denoise_with_reference_timing_equals_reference_arrays(recordings, which):
     from danet.datasets.ntu import NTU60
     from danet.preparation.parse import read_recording
 

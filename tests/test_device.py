@@ -13,7 +13,7 @@ def claimer(folder):
     return process, process.stdout.readline().split()
 
 
-def test_processes_claim_one_gpu_each_until_they_end(tmp_path):
+def test_claim_gives_each_process_a_gpu_until_it_ends(tmp_path):
     process1, first = claimer(tmp_path)
     process2, second = claimer(tmp_path)
     process3, third = claimer(tmp_path)

@@ -42,7 +42,7 @@ def file(tmp_path, rng):
     return tmp_path / "walk.skeleton"
 
 
-def test_who_is_kept_is_told_from_who_is_dropped(file):
+def test_actor_of_tells_kept_from_dropped(file):
     bodies, layout = read_bodies(file)
     assert layout is KINECT_V2
     actors = actor_of(bodies, Prepare())
@@ -51,7 +51,7 @@ def test_who_is_kept_is_told_from_who_is_dropped(file):
     assert (actor_of(bodies, Prepare(timing="reference")) == actors).all()
 
 
-def test_a_picture_of_some_frames_and_one_of_all(file, tmp_path):
+def test_draw_writes_still_and_moving_pictures(file, tmp_path):
     assert draw(file, tmp_path / "walk.png") == {"frames": 20, "bodies": 2, "kept": 1}
     assert draw(file, tmp_path / "walk.gif") == {"frames": 20, "bodies": 2, "kept": 1}
     still = colors_in(tmp_path / "walk.png")
@@ -67,7 +67,7 @@ def test_a_picture_of_some_frames_and_one_of_all(file, tmp_path):
     assert len(with_both - alone) > 0
 
 
-def test_attention_is_drawn_on_who_is_kept(file, tmp_path):
+def test_draw_marks_attention(file, tmp_path):
     description = {"dataset": "demo", "layout": "kinect_v2_25", "actions": ["a", "b"], "model": MODEL, "clips": CLIPS}
     model = build_model(description)
     save_weights(tmp_path / "w.safetensors", model.state_dict(), description | describe(model) | {"prepare": {}})
@@ -82,7 +82,7 @@ def test_attention_is_drawn_on_who_is_kept(file, tmp_path):
     assert not green(plain)
 
 
-def test_the_command_names_the_picture_after_the_recording(file, tmp_path, monkeypatch, capsys):
+def test_draw_command_names_the_picture_after_the_recording(file, tmp_path, monkeypatch, capsys):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     draw_command(file)
@@ -90,7 +90,7 @@ def test_the_command_names_the_picture_after_the_recording(file, tmp_path, monke
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["walk.gif"]
 
 
-def test_another_ending_is_refused(file, tmp_path):
+def test_draw_refuses_other_endings(file, tmp_path):
     with pytest.raises(UserError, match=r"walk\.jpg: expected a name that ends in \.png or \.gif, got '\.jpg'"):
         draw(file, tmp_path / "walk.jpg")
     assert not (tmp_path / "walk.jpg").exists()

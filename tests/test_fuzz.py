@@ -245,7 +245,7 @@ def skeleton_seeds(rng):
     ]
 
 
-def test_skeleton_text(fuzz_rng):
+def test_read_skeleton_text_survives_damage(fuzz_rng):
     def read(content):
         return read_skeleton_text("a", "a.skeleton", content)
 
@@ -263,7 +263,7 @@ def uestc_seeds(rng):
     return [text, text.replace(b"\n", b"\r\n"), text[: len(text) * 2 // 3]]
 
 
-def test_uestc_text(fuzz_rng):
+def test_read_uestc_survives_damaged_text(fuzz_rng):
     contents = mutants(uestc_seeds(fuzz_rng), 2_000, fuzz_rng)
     accepted, refused = feed(lambda content: read_uestc("a", "a.txt", content), contents)
     assert accepted > 100
@@ -276,7 +276,7 @@ def mat(compressed=False, **arrays):
     return file.getvalue()
 
 
-def test_uestc_mat(fuzz_rng):
+def test_read_uestc_survives_damaged_mat(fuzz_rng):
     joints = fuzz_rng.normal(size=(3, 75))
     seeds = [
         mat(v=joints.astype(np.float32)),
@@ -290,7 +290,7 @@ def test_uestc_mat(fuzz_rng):
     assert refused > 500
 
 
-def test_nw_ucla_json(fuzz_rng):
+def test_read_nw_ucla_survives_damage(fuzz_rng):
     joints = fuzz_rng.normal(size=(2, 20, 3)).round(4)
     joints[1] = 0
     content = json.dumps({"file_name": "a", "skeletons": joints.tolist(), "label": 1}).encode()
@@ -301,7 +301,7 @@ def test_nw_ucla_json(fuzz_rng):
 
 
 @pytest.mark.parametrize("number", ["9" * 4000, "9" * 5000, "1e39", "-1e400", "true", "null", '"1"', "[]", "{}"])
-def test_a_value_that_is_no_coordinate(number):
+def test_read_nw_ucla_refuses_values_that_are_no_number(number):
     frame = [[0.5, 1.0, 2.0]] * 20
     content = json.dumps({"skeletons": [frame]}).replace("0.5", number, 1).encode()
     if number in ("true", '"1"'):

@@ -101,7 +101,7 @@ def kill_and_run_again(folder):
     return {"seconds": seconds, "killed": killed, "left": sorted(seen)}
 
 
-def test_killed_at_any_moment_and_run_again(tmp_path):
+def test_prepare_runs_again_after_a_kill_at_any_moment(tmp_path):
     fill_with_many(tmp_path / "raw")
     told = in_its_own_process(kill_and_run_again, tmp_path)
     print(told)
@@ -140,17 +140,17 @@ def check_full_disk(outcomes):
         assert all("set aside" in line for line in errors.splitlines()[:-1]), errors
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+def test_prepare_on_full_disk_says_one_line_and_leaves_nothing(tmp_path):
     fill_with_many(tmp_path / "raw")
     check_full_disk(in_its_own_process(fill_the_disk, tmp_path))
 
 
-def test_a_disk_too_full_for_the_tables(tmp_path):
+def test_prepare_on_disk_too_full_for_the_tables(tmp_path):
     fill(tmp_path / "raw", {f"S001C001P{number:03}R001A001": b"%d" % number for number in range(1, 200)})
     check_full_disk(in_its_own_process(fill_the_disk, tmp_path))
 
 
-def test_a_target_that_cannot_be_written(raw, tmp_path, capfd, monkeypatch):
+def test_prepare_refuses_unwritable_target(raw, tmp_path, capfd, monkeypatch):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.h5").mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -166,7 +166,7 @@ def test_a_target_that_cannot_be_written(raw, tmp_path, capfd, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_no_process_outlives_a_run_that_was_killed(raw, tmp_path):
+def test_prepare_killed_leaves_no_process(raw, tmp_path):
     for number in range(1, 200):
         os.mkfifo(raw / f"S005C001P{number:03}R001A001.skeleton")
     marker = {"DANET_TEST_RUN": os.urandom(8).hex()}

@@ -18,7 +18,7 @@ def mat(compressed=False, **arrays):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_numbers_are_those_that_scipy_reads(rng, compressed):
+def test_read_mat5_equals_scipy(rng, compressed):
     numbers = {
         "v": rng.normal(size=(3, 75)),
         "skel": rng.normal(size=(3, 25, 3)).astype(np.float32),
@@ -36,7 +36,7 @@ def test_numbers_are_those_that_scipy_reads(rng, compressed):
         assert values.dtype == expected[name].dtype
 
 
-def test_the_other_byte_order(rng):
+def test_read_mat5_reads_both_byte_orders(rng):
     values = rng.normal(size=(2, 75))
     data = values.tobytes(order="F")
     data = np.frombuffer(data, "<f8").astype(">f8").tobytes()
@@ -46,14 +46,14 @@ def test_the_other_byte_order(rng):
     np.testing.assert_array_equal(read_mat5(content)["v"], values)
 
 
-def test_what_unpacks_to_more_than_any_recording_is_refused():
+def test_read_mat5_refuses_huge_contents():
     packed = zlib.compress(bytes(LARGEST_BYTES + 1))
     content = mat()[:128] + struct.pack("<II", 15, len(packed)) + packed
     with pytest.raises(ValueError, match="too large"):
         read_mat5(content)
 
 
-def test_many_elements_share_one_bound():
+def test_read_mat5_bounds_all_elements_together():
     half = LARGEST_BYTES // 2
     packed = zlib.compress(struct.pack("<II", 1, half - 8) + bytes(half - 8))  # no matrix
     element = struct.pack("<II", 15, len(packed)) + packed
@@ -62,7 +62,7 @@ def test_many_elements_share_one_bound():
         read_mat5(mat()[:128] + 3 * element)
 
 
-def test_cut_at_any_byte(rng):
+def test_read_mat5_refuses_truncated_file(rng):
     for content in (mat(v=rng.normal(size=(1, 75))), mat(compressed=True, v=rng.normal(size=(1, 75)))):
         for length in range(129, len(content)):
             with pytest.raises(ValueError):

@@ -67,7 +67,7 @@ def lengths(joints: np.ndarray) -> np.ndarray:
     return np.linalg.norm(joints[..., child, :] - joints[..., parent, :], axis=-1)
 
 
-def test_actions_are_scripted():
+def test_scripts_cover_all_actions():
     assert tuple(SCRIPTS) == ACTIONS
     assert {ACTIONS.index(action) for action, scripts in SCRIPTS.items() if len(scripts) == 2} == TWO_PERSON
     assert min(TWO_PERSON) == len(ACTIONS) - len(TWO_PERSON)
@@ -78,7 +78,7 @@ def test_actions_are_scripted():
             assert name in CHANNELS or re.match(word, name)
 
 
-def test_names_and_setups(folder):
+def test_simulate_names_recordings_by_setup(folder):
     samples = [DEMO.parse_name(Path(name).stem) for name in files(folder)]
     assert None not in samples
     assert {(s.subject, s.view, s.action) for s in samples} == {
@@ -89,7 +89,7 @@ def test_names_and_setups(folder):
         assert {setup for performer, setup in setups.items() if performer % 2 == parity} == {1, 2}
 
 
-def test_grammar(folder):
+def test_simulate_follows_the_grammar(folder):
     for name, content in files(folder).items():
         frames = read_plainly(content.decode("ascii"))
         sample = DEMO.parse_name(Path(name).stem)
@@ -118,12 +118,12 @@ def test_orientations_turn_y_along_the_bone(folder):
     assert not rows[:, ends, 7:11].any()
 
 
-def test_same_seed_same_bytes(folder, tmp_path):
+def test_simulate_repeats_bytes_for_a_seed(folder, tmp_path):
     simulate(tmp_path / "again", SMALL)
     assert files(tmp_path / "again") == files(folder)
 
 
-def test_recordings_follow_from_seed_and_name_alone(folder, tmp_path):
+def test_simulate_depends_on_seed_and_name_alone(folder, tmp_path):
     simulate(tmp_path / "more", SMALL.model_copy(update={"performers": 3}))
     more, few = files(tmp_path / "more"), files(folder)
     assert len(more) > len(few)
@@ -132,7 +132,7 @@ def test_recordings_follow_from_seed_and_name_alone(folder, tmp_path):
     assert all(few[name] != content for name, content in files(tmp_path / "other").items())
 
 
-def test_limbs_differ_between_performers_and_never_change():
+def test_motion_keeps_the_limbs_of_each_performer():
     of = {}
     for performance in performances(Simulate(performers=4, replications=2, frames=24)):
         measured = lengths(motion(Simulate(frames=24), performance))
@@ -143,7 +143,7 @@ def test_limbs_differ_between_performers_and_never_change():
     assert (several.std(axis=0) > 0.001).all()
 
 
-def test_a_person_at_rest_stands_upright_facing_the_camera():
+def test_pose_joints_at_rest_stand_upright():
     pose = {channel: np.zeros(3) for channel in CHANNELS}
     joints = pose_joints(draw_person(generator(1, "P001")).lengths, pose)
     seen = Camera(0.0, 3.0, 0.9).see(joints)[0]  # level
@@ -155,7 +155,7 @@ def test_a_person_at_rest_stands_upright_facing_the_camera():
     assert joints[0, JOINT["left ankle"], 1] == pytest.approx(draw_person(generator(1, "P001")).lengths["ankle"])
 
 
-def test_knees_and_elbows_bend_the_right_way():
+def test_pose_joints_bend_knees_and_elbows():
     pose = {channel: np.zeros(1) for channel in CHANNELS} | {
         "left elbow": np.array([90.0]),
         "left knee": np.array([90.0]),
@@ -166,7 +166,7 @@ def test_knees_and_elbows_bend_the_right_way():
 
 
 @pytest.mark.parametrize("action", ["hand waving", "drinking"])
-def test_right_hander_acts_with_the_right_hand_more_often(action):
+def test_perform_prefers_the_main_hand(action):
     person = next(p for p in (draw_person(generator(0, str(n))) for n in range(20)) if p.main == "right")
     right = 0
     for n in range(20):
@@ -179,7 +179,7 @@ def test_right_hander_acts_with_the_right_hand_more_often(action):
     assert 11 < right < 20
 
 
-def test_pointing_goes_where_it_says():
+def test_perform_points_where_it_says():
     person = draw_person(generator(1, "P001"))
     for action, axis, sign in (("ahead", 2, 1), ("to the left", 0, 1), ("to the right", 0, -1)):
         joints = perform(generator(3, "x"), f"pointing {action}", (person,), frames=60, heading_degrees=0)[:, 0]
@@ -187,7 +187,7 @@ def test_pointing_goes_where_it_says():
         assert (sign * reach[:, axis]).max() > 0.3, action
 
 
-def test_sitting_down_and_standing_up():
+def test_perform_sits_down_and_stands_up():
     person = draw_person(generator(1, "P001"))
     down, up = (
         perform(generator(1, a), a, (person,), frames=60, heading_degrees=0)[:, 0, 0, 1] for a in ACTIONS[13:15]
@@ -196,7 +196,7 @@ def test_sitting_down_and_standing_up():
     assert up[-1] - up[0] > 0.2
 
 
-def test_camera_angles_are_those_of_ntu():
+def test_ntu_camera_angles():
     for replication, front, side in ((1, 2, 3), (2, 3, 2)):
         facing = np.radians(ntu_heading_degrees(replication))
         face = np.array([np.sin(facing), 0, np.cos(facing)])
@@ -210,7 +210,7 @@ def test_camera_angles_are_those_of_ntu():
         assert angle[side] == pytest.approx(90, abs=1e-6)
 
 
-def test_a_moving_camera_sees_what_standing_ones_see():
+def test_moving_camera_sees_as_standing_ones():
     joints = np.random.default_rng(0).normal(size=(4, 2, 25, 3))
     azimuths = np.array([0.0, 30.0, 150.0, 270.0])
     moving = Camera(azimuths, 3.0, 1.5).see(joints)
@@ -227,7 +227,7 @@ def rigid(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("action", [1, 4, 11, 16])
-def test_three_cameras_see_one_motion(action):
+def test_cameras_see_one_motion(action):
     joints = motion(Simulate(), Performance(1, 1, 1, action))
     exact = [ntu_camera(1, camera).see(joints) for camera in (1, 2, 3)]
     seen = [track(generator(1, str(camera)), exact[camera - 1]) for camera in (1, 2, 3)]
@@ -241,7 +241,7 @@ def test_three_cameras_see_one_motion(action):
         assert 0.01 < np.sqrt((off**2).mean()) < 0.12
 
 
-def test_far_limbs_are_hidden_from_the_side():
+def test_hidden_finds_far_limbs_from_the_side():
     pose = {channel: np.zeros(30) for channel in CHANNELS} | {
         f"{side} spread": np.full(30, 8.0) for side in ("left", "right")
     }
@@ -263,7 +263,7 @@ def test_far_limbs_are_hidden_from_the_side():
     assert abs(error[..., near, 2].mean()) < 0.02
 
 
-def test_noise_grows_with_depth():
+def test_track_noise_grows_with_depth():
     errors = []
     for distance in (2.0, 4.0):
         seen = Camera(0.0, distance, 1.0).see(motion(Simulate(), Performance(1, 1, 1, 1)))
@@ -271,7 +271,7 @@ def test_noise_grows_with_depth():
     assert errors[1] > 1.8 * errors[0]
 
 
-def test_every_fault_occurs_and_none_is_common(recorded):
+def test_sight_makes_every_fault_and_none_often(recorded):
     faults = dict.fromkeys(("lost", "new id", "returning id", "short ghost", "flat ghost"), 0)
     for _, _, people, seen in recorded:
         assert len(seen.frame) > 0
@@ -300,7 +300,7 @@ def spread(joints: np.ndarray) -> np.ndarray:
     return np.ptp(joints[..., 0], axis=-1) / np.ptp(joints[..., 1], axis=-1)
 
 
-def test_two_person_actions_show_two_people(recorded):
+def test_record_shows_two_people_in_two_person_actions(recorded):
     most = {True: [], False: []}
     for performance, _, people, seen in recorded:
         together = performance.action - 1 in TWO_PERSON
@@ -310,7 +310,7 @@ def test_two_person_actions_show_two_people(recorded):
     assert np.mean(np.array(most[False]) == 1) > 0.85
 
 
-def test_smooth_noise():
+def test_smooth_noise_is_normal_and_smooth():
     noise = smooth_noise(np.random.default_rng(0), 400, (20, 3), width=5)
     assert noise.shape == (400, 20, 3)
     assert noise.std() == pytest.approx(1, abs=0.05)
@@ -349,7 +349,7 @@ def nearest(clips: np.ndarray, actions: np.ndarray, training: np.ndarray) -> flo
     return float(np.mean(actions[training][distance.argmin(axis=1)] == actions[~training]))
 
 
-def test_a_new_view_is_hard_unless_the_view_is_taken_out(recorded):
+def test_new_view_is_hard_unless_taken_out(recorded):
     clips = np.stack([first_body(seen) for *_, seen in recorded])
     actions = np.array([performance.action for performance, *_ in recorded])
     cross_subject = np.array([performance.performer % 2 == 1 for performance, *_ in recorded])

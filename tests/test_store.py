@@ -12,7 +12,7 @@ def sequences(rng, count=5):
     return [Sequence(f"s{i}", rng.normal(size=(i + 1, 1 + i % 2, 25, 3)).astype(np.float32)) for i in range(count)]
 
 
-def test_sequences_come_back(rng, tmp_path, monkeypatch):
+def test_records_give_back_sequences(rng, tmp_path, monkeypatch):
     monkeypatch.setattr("danet.io.store.FLUSH_ROWS", 4)  # several flushes and several blocks
     written = sequences(rng)
     assert write_records(tmp_path / "a.h5", "centred", (s.to_record() for s in written), {"layout": "x"}) == 5
@@ -24,7 +24,7 @@ def test_sequences_come_back(rng, tmp_path, monkeypatch):
         np.testing.assert_array_equal(sequence.joints, original.joints)
 
 
-def test_bodies_come_back_with_ids_that_no_float_holds(make_bodies, tmp_path):
+def test_records_give_back_64_bit_ids(make_bodies, tmp_path):
     bodies = make_bodies({72057594037931101: [0, 2], 72057594037931103: [1, 2]}, frames=4)
     write_records(tmp_path / "b.h5", "bodies", [bodies.to_record()], {})
     with open_records(tmp_path / "b.h5", "bodies") as records:
@@ -33,7 +33,7 @@ def test_bodies_come_back_with_ids_that_no_float_holds(make_bodies, tmp_path):
     assert bodies.frames == 4
 
 
-def test_the_hash_follows_the_contents(rng, tmp_path):
+def test_data_hash_follows_the_contents(rng, tmp_path):
     def digest(name, written):
         write_records(tmp_path / name, "centred", (s.to_record() for s in written), {})
         with open_records(tmp_path / name, "centred") as records:
@@ -45,7 +45,7 @@ def test_the_hash_follows_the_contents(rng, tmp_path):
     assert digest("c", changed) != digest("a", same)
 
 
-def test_nothing_half_written_is_left(rng, tmp_path):
+def test_write_records_leaves_nothing_half_written(rng, tmp_path):
     def failing():
         yield sequences(rng)[0].to_record()
         raise RuntimeError("in the middle")
@@ -55,7 +55,7 @@ def test_nothing_half_written_is_left(rng, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_kind_or_no_file_is_refused(rng, tmp_path):
+def test_open_records_refuses_other_files(rng, tmp_path):
     write_records(tmp_path / "a.h5", "actors", (s.to_record() for s in sequences(rng)), {})
     (tmp_path / "b.h5").write_text("no HDF5")
     for name, message in (("a.h5", "got kind 'actors'"), ("b.h5", "kind 'centred'"), ("c.h5", "kind 'centred'")):
@@ -63,7 +63,7 @@ def test_another_kind_or_no_file_is_refused(rng, tmp_path):
             pass
 
 
-def test_no_record_at_all(tmp_path):
+def test_write_records_takes_no_record(tmp_path):
     assert write_records(tmp_path / "a.h5", "centred", [], {}) == 0
     with open_records(tmp_path / "a.h5", "centred") as records:
         assert list(records) == []

@@ -80,7 +80,7 @@ def recorded(action: int, direction: int, person: int, camera: int) -> tuple[np.
     return uestc_record(SEED, by, camera, uestc_motion(SEED, seen, FRAMES))
 
 
-def test_every_sample_is_there_once(folder):
+def test_simulate_uestc_writes_every_sample_once(folder):
     samples = [UESTC.parse_name(file.stem) for file in folder.iterdir()]
     assert len({sample.name for sample in samples}) == len(samples)
     directions = {(sample.action, sample.setup, sample.subject, sample.view) for sample in samples}
@@ -91,7 +91,7 @@ def test_every_sample_is_there_once(folder):
     assert {len(re.search(r"_p(\d+)_", name)[1]) for name in contents(folder)} == {1, 2, 3}
 
 
-def test_text_follows_the_grammar(folder):
+def test_simulate_uestc_follows_the_grammar(folder):
     for content in [file.read_text("ascii") for file in sorted(folder.glob("*.txt"))[:6]]:
         lines = [line.split() for line in content.splitlines()]
         whole = len(lines) // 76
@@ -105,7 +105,7 @@ def test_text_follows_the_grammar(folder):
         assert joints[..., 2].min() > 1
 
 
-def test_the_reader_finds_what_was_simulated(folder, read):
+def test_read_uestc_reads_what_was_simulated(folder, read):
     short = set()
     for file in folder.iterdir():
         sample = UESTC.parse_name(file.stem)
@@ -121,14 +121,14 @@ def test_the_reader_finds_what_was_simulated(folder, read):
 
 
 @pytest.mark.parametrize("last", ["0.1 0.2", "0.1 -", "0.1 0.2 0.", "0.1 0.2 0.3\n"])
-def test_a_text_cut_inside_a_line_keeps_its_whole_frames(last):
+def test_read_uestc_keeps_whole_frames_of_cut_text(last):
     frame = "#\n" + "0.5 0.25 2 0\n10 20 1\n30 40 2\n" * 25
     assert read_uestc("a", "a.txt", (2 * frame + "#\n" + last).encode()).frames == 2
     with pytest.raises(BadRecording, match="expected x, y and z as decimal numbers"):
         read_uestc("a", "a.txt", ("#\n0.1 -\n" + frame).encode())
 
 
-def test_forms_agree(tmp_path):
+def test_simulate_uestc_forms_agree(tmp_path):
     joints = defaultdict(list)
     for form in ("text", "v", "skel"):
         simulate_uestc(tmp_path / form, people=(1,), actions=1, forms=(form,), **SET)
@@ -146,7 +146,7 @@ def test_forms_agree(tmp_path):
 
 @pytest.mark.parametrize("direction", range(1, 8))
 @pytest.mark.parametrize("action", [0, 1])
-def test_both_cameras_see_one_motion(read, action, direction):
+def test_simulate_uestc_cameras_see_one_motion(read, action, direction):
     tracked = [recorded(action, direction, 2, camera)[1] == TRACKED for camera in (1, 2)]
     front, side = (read(action, direction, 2, camera) for camera in (1, 2))
     frames = min(len(front), len(side))
@@ -168,7 +168,7 @@ def facing_degrees(joints: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_the_varying_view_turns_once_round(read, person):
+def test_simulate_uestc_varying_view_turns_once_round(read, person):
     front, varying = (facing_degrees(read(0, 8, person, camera)) for camera in (1, 2))
     assert np.abs(front).max() < 60
     assert varying[-1] - varying[0] == pytest.approx(360, abs=40)
@@ -177,14 +177,14 @@ def test_the_varying_view_turns_once_round(read, person):
         assert turned.mean() == pytest.approx(36 * segment + 18, abs=20)
 
 
-def test_the_varying_view_is_longer(read):
+def test_simulate_uestc_varying_view_is_longer(read):
     keys = list(product(range(ACTIONS), PEOPLE))
     fixed = np.mean([len(read(action, d, person, 2)) for (action, person), d in product(keys, FRONT)])
     varying = np.mean([len(read(action, 8, person, 2)) for action, person in keys])
     assert varying / fixed == pytest.approx(9.5, abs=0.6)
 
 
-def test_repetitions_flow_into_each_other():
+def test_simulate_uestc_joins_repetitions():
     joints = uestc_motion(SEED, UestcPerformance(13, 8, 1), 64)  # sitting down: it ends in another pose
     child, parent = KINECT_V2.bones.T
     lengths = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
@@ -192,7 +192,7 @@ def test_repetitions_flow_into_each_other():
     assert np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() < 0.25  # metres a frame
 
 
-def test_copies_are_the_fronts_and_no_others(folder):
+def test_simulate_uestc_copies_fronts_only(folder):
     same = defaultdict(set)
     for name, content in contents(folder).items():
         same[content].add(UESTC.parse_name(Path(name).stem).name)
@@ -203,7 +203,7 @@ def test_copies_are_the_fronts_and_no_others(folder):
     }
 
 
-def test_files_follow_from_seed_and_name_alone(folder, tmp_path):
+def test_simulate_uestc_depends_on_seed_and_name_alone(folder, tmp_path):
     simulate_uestc(tmp_path / "few", people=(2,), actions=ACTIONS, forms=FORMS, **SET)
     few, more = contents(tmp_path / "few"), contents(folder)
     assert few == {name: more[name] for name in few}
@@ -213,13 +213,13 @@ def test_files_follow_from_seed_and_name_alone(folder, tmp_path):
 
 
 @pytest.mark.parametrize(("actions", "people"), [(0, (1,)), (41, (1,)), (1, (0,)), (1, (1, 119))])
-def test_what_uestc_has_no_name_for(tmp_path, actions, people):
+def test_simulate_uestc_refuses_other_actions_and_people(tmp_path, actions, people):
     with pytest.raises(UserError, match=r"expected .* got"):
         simulate_uestc(tmp_path / "none", people=people, actions=actions, **SET)
     assert not (tmp_path / "none").exists()
 
 
-def test_every_protocol_is_planned_and_split(folder, tmp_path):
+def test_workflow_plans_and_splits_every_protocol(folder, tmp_path):
     names = [parse_uestc_name(path.stem).name for path in sorted(folder.iterdir())]
     for protocol, count in expected_samples().items():
         if protocol not in UESTC.protocols:
@@ -274,7 +274,7 @@ def results(folder, tmp_path_factory) -> Path:
     return checkout.folder / "results"
 
 
-def test_the_protocols_are_there(results):
+def test_workflow_runs_uestc_protocols(results):
     samples = {
         str(file.parents[2].relative_to(results / "uestc")): read_json(file)["samples"]
         for file in (results / "uestc").rglob("danet/seed0/metrics.json")
@@ -284,7 +284,7 @@ def test_the_protocols_are_there(results):
     assert (results / "report/index.html").exists()
 
 
-def test_folds_are_combined(results):
+def test_average_folds_gives_the_mean_of_cells(results):
     whole = read_json(results / "uestc/cross_view_2/danet/seed0/metrics.json")
     for fold, accuracy in whole["folds"].items():
         assert read_json(results / f"uestc/{fold}/danet/seed0/metrics.json")["top1"] == accuracy
@@ -292,7 +292,7 @@ def test_folds_are_combined(results):
     assert whole["top1"] == pytest.approx(np.mean(list(whole["cells"].values())))
 
 
-def test_folds_without_a_validation_part_are_combined_too(tmp_path):
+def test_average_folds_without_validation_part(tmp_path):
     folds = {"even": (1.0, 3), "odd": (0.5, 2)}  # what of them is right, and how many views they are tested in
     for fold, (right, views) in folds.items():
         (tmp_path / fold).mkdir()
@@ -310,7 +310,7 @@ def test_folds_without_a_validation_part_are_combined_too(tmp_path):
     assert whole["top1"] == pytest.approx((3 * 1.0 + 2 * 0.5) / 5)
 
 
-def test_copies_are_set_aside(results):
+def test_parse_sets_uestc_copies_aside(results):
     table = pd.read_parquet(results / "uestc/set_aside.parquet").set_index("name")
     originals = {
         f"a{action}_d{d}_p{person:03}_c1": f"a{action}_d{SAME[d]}_p{person:03}_c1"
@@ -323,7 +323,7 @@ def test_copies_are_set_aside(results):
         assert said.endswith(original)
 
 
-def test_the_varying_view_is_scored_in_ten_segments(results):
+def test_evaluate_scores_varying_view_in_ten_segments(results):
     run = results / "uestc/arbitrary_view/danet/seed0"
     scores, metrics = pd.read_parquet(run / "scores.parquet"), read_json(run / "metrics.json")
     recordings = {f"a{a}_d8_p{p:03}_c2" for a, p in product(range(ACTIONS), PEOPLE)}

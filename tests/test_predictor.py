@@ -36,7 +36,7 @@ def danet(*arguments):
     return subprocess.run([DANET, *map(str, arguments)], capture_output=True, text=True)
 
 
-def test_a_file_scores_as_in_the_batch(trained):
+def test_predictor_scores_a_file_as_evaluate_does(trained):
     predictor = Predictor(trained / "weights.safetensors")
     scores = pd.read_parquet(trained / "scores.parquet").set_index("name")["scores"]
     two_people = [name for name in scores.index if DEMO.sample(name).action in DEMO.two_person]
@@ -45,7 +45,7 @@ def test_a_file_scores_as_in_the_batch(trained):
         np.testing.assert_allclose(alone, scores[name], atol=1e-5)
 
 
-def test_the_surer_a_window_the_more_it_counts_and_several_encoders_are_surer_of_the_same(trained):
+def test_scores_weigh_crops_by_confidence(trained):
     predictor = Predictor(trained / "weights.safetensors")
     file = min((trained / "raw").iterdir())
     predictor.clips = predictor.clips.model_copy(update={"test_crops": (1, 0.6)})
@@ -67,7 +67,7 @@ def test_the_surer_a_window_the_more_it_counts_and_several_encoders_are_surer_of
     np.testing.assert_allclose(alone[0], mean, atol=1e-6)
 
 
-def test_the_command_prints_what_was_asked_for(trained):
+def test_predict_command_prints_a_table_or_json(trained):
     file = min((trained / "raw").iterdir())
     done = danet("predict", trained / "weights.safetensors", file, "--top", 3, "--json")
     assert done.returncode == 0, done.stderr
@@ -82,7 +82,7 @@ def test_the_command_prints_what_was_asked_for(trained):
     assert entry["predictions"][0]["action"] in table.stdout.splitlines()[1]
 
 
-def test_views_of_one_performance_are_fused(trained):
+def test_predictor_fuses_views(trained):
     files = sorted((trained / "raw").glob("S001C00?P001R001A003.skeleton"))
     assert len(files) == 3
     predictor = Predictor(trained / "weights.safetensors")
@@ -111,7 +111,7 @@ def test_views_of_one_performance_are_fused(trained):
         ("absent.skeleton", None, "expected a readable file"),
     ],
 )
-def test_what_cannot_be_labelled_is_said_in_one_line(trained, tmp_path, name, content, message):
+def test_predict_command_says_in_one_line_what_cannot_be_labelled(trained, tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_text(content)
     done = danet("predict", trained / "weights.safetensors", tmp_path / name)
@@ -120,7 +120,7 @@ def test_what_cannot_be_labelled_is_said_in_one_line(trained, tmp_path, name, co
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_unknown_is_what_few_right_validation_samples_score_below(trained):
+def test_unknown_below_keeps_most_right_validation_samples(trained):
     predictor = Predictor(trained / "weights.safetensors")
     parts = pd.read_parquet(trained / "split.parquet")
     names = set(parts.loc[parts["part"] == "validation", "name"])
@@ -144,12 +144,12 @@ def test_unknown_is_what_few_right_validation_samples_score_below(trained):
         _ = predictor.unknown_below
 
 
-def test_weights_that_are_none(tmp_path):
+def test_predictor_refuses_other_files(tmp_path):
     with pytest.raises(UserError, match="weights written by danet"):
         Predictor(tmp_path / "none.safetensors")
 
 
-def test_real_recordings_are_labelled(trained, recordings):
+def test_predictor_labels_real_recordings(trained, recordings):
     """Their actions are not the demo's: what is asked is that each gets scores, and the empty one its line."""
     predictor = Predictor(trained / "weights.safetensors")
     files = sorted((recordings / "ntu_samples").rglob("*.skeleton"))
@@ -162,7 +162,7 @@ def test_real_recordings_are_labelled(trained, recordings):
             assert predictor.scores(file).sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_real_recordings_are_prepared(recordings, tmp_path):
+def test_prepare_command_prepares_real_recordings(recordings, tmp_path):
     done = danet("prepare", "ntu60", "--raw", recordings / "ntu_samples", "--out", tmp_path / "x.h5", "--jobs", 2)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

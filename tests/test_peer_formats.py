@@ -28,7 +28,7 @@ def prepared(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("short", PROTOCOLS)
-def test_ctr_gcn_bit_for_bit(prepared, tmp_path, short):
+def test_export_ctr_gcn_equals_reference_bit_for_bit(prepared, tmp_path, short):
     which, recordings, centred = prepared
     danet("export", "ctr-gcn", centred, "--protocol", PROTOCOLS[short], "--out", tmp_path / "x.npz")
     with np.load(recordings / f"{which}_golden.npz") as golden, np.load(tmp_path / "x.npz") as made:
@@ -43,7 +43,7 @@ def test_ctr_gcn_bit_for_bit(prepared, tmp_path, short):
 
 
 @pytest.mark.parametrize("short", PROTOCOLS)
-def test_sgn_bit_for_bit(prepared, tmp_path, short):
+def test_export_sgn_equals_reference_bit_for_bit(prepared, tmp_path, short):
     which, recordings, centred = prepared
     if which != "ntu_stress":
         pytest.skip("no reference of SGN for the samples")
@@ -61,7 +61,7 @@ def test_sgn_bit_for_bit(prepared, tmp_path, short):
             assert hashlib.sha256(array.tobytes()).hexdigest() == digest, key
 
 
-def test_the_second_body_of_ntu120_is_a_copy(recordings, tmp_path):
+def test_exports_of_ntu120_copy_the_first_body(recordings, tmp_path):
     for dataset in ("ntu60", "ntu120"):
         out = tmp_path / f"{dataset}.h5"
         danet("prepare", dataset, "--raw", recordings / "ntu_samples", "--out", out)

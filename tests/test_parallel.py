@@ -26,23 +26,23 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 500])
-def test_results_are_those_of_map_in_order(count):
+def test_ordered_map_equals_map(count):
     found = list(ordered_map(arrays, range(count), 2))
     assert len(found) == count
     assert all(same(one, arrays(item)) for item, one in enumerate(found))
 
 
-def test_what_does_not_fit_the_shared_memory_comes_too(monkeypatch):
+def test_ordered_map_takes_what_does_not_fit_the_shared_memory(monkeypatch):
     monkeypatch.setattr(pool, "SLOT", 1 << 16)
     assert all(same(one, arrays(item)) for item, one in enumerate(ordered_map(arrays, range(100), 2)))
 
 
-def test_results_are_not_overwritten_by_later_ones():
+def test_ordered_map_keeps_results():
     kept = list(ordered_map(arrays, range(20 * pool.CHUNK), 2))
     assert same(kept[0], arrays(0))
 
 
-def test_two_maps_at_a_time_do_not_meet():
+def test_ordered_map_runs_two_at_a_time():
     both = zip(ordered_map(arrays, range(300), 2), ordered_map(arrays, range(300, 600), 2), strict=True)
     for item, (one, other) in enumerate(both):
         assert same(one, arrays(item))
@@ -54,7 +54,7 @@ def refuse(item):
     raise BadRecording(f"file {item}", "nothing", "something")
 
 
-def test_errors_come_back():
+def test_ordered_map_raises_errors_of_the_function():
     with pytest.raises(BadRecording, match="file 0"):
         list(ordered_map(refuse, range(100), 2))
 
@@ -63,7 +63,7 @@ def end_itself(item):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_is_ended_is_an_error_in_words():
+def test_ordered_map_raises_user_error_when_a_process_is_killed():
     with pytest.raises(UserError, match="ended from outside"):
         list(ordered_map(end_itself, range(100), 2))
     assert not pool._memories

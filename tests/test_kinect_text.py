@@ -21,7 +21,7 @@ def joints(rng):
     return rng.normal(0, 1, (25, 3)).round(6)
 
 
-def test_reads_every_sighting_at_its_frame(rng):
+def test_read_skeleton_text_keeps_frames_and_ids(rng):
     poses = rng.normal(0, 1, (3, 25, 3)).round(6)
     bodies = read(kinect_text([[(FIRST, poses[0])], [], [(SECOND, poses[1]), (FIRST, poses[2])]]))
     assert bodies.frames == 3
@@ -32,7 +32,7 @@ def test_reads_every_sighting_at_its_frame(rng):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(-1e30, 1e30, width=64), min_size=75, max_size=75), st.sampled_from(["r", ".7g", ".3e", "f"]))
-def test_numbers_are_those_that_python_reads(values, style):
+def test_read_skeleton_text_reads_numbers_as_python(values, style):
     texts = [repr(value) if style == "r" else format(value, style) for value in values]
     lines = [" ".join([*texts[i : i + 3], *"123456789"]) for i in range(0, 75, 3)]
     content = "\n".join(["1", "1", "7 0 0 0 0 0 0 0 0 2", "25", *lines]).encode()
@@ -41,7 +41,7 @@ def test_numbers_are_those_that_python_reads(values, style):
 
 
 @pytest.mark.parametrize("text", ["-0", "1e-5", "+1.5E+2", ".5", "5.", "0.1234567890123456789012345", "1e-60"])
-def test_forms_of_a_number(joints, text):
+def test_read_skeleton_text_reads_forms_of_a_number(joints, text):
     content = kinect_text([[(FIRST, joints)]]).replace(repr(float(joints[0, 0])).encode(), text.encode(), 1)
     number = read(content).joints[0, 0, 0]
     assert number == np.float32(float(text))
@@ -51,7 +51,7 @@ def test_forms_of_a_number(joints, text):
 @pytest.mark.parametrize(
     "text", ["nan", "inf", "-inf", "1e", "--1", "1.2.3", "0x10", "1_0", "abc", "1e400", "-", "1,5"]
 )
-def test_no_number_is_refused_with_its_place(joints, text):
+def test_read_skeleton_text_refuses_what_is_no_number(joints, text):
     content = kinect_text([[], [(FIRST, joints)]]).replace(repr(float(joints[0, 0])).encode(), text.encode(), 1)
     with pytest.raises(BadRecording) as caught:
         read(content)
@@ -59,7 +59,7 @@ def test_no_number_is_refused_with_its_place(joints, text):
     assert "decimal numbers" in caught.value.expected
 
 
-def test_line_ends_blank_lines_and_marks(joints):
+def test_read_skeleton_text_takes_line_ends_blank_lines_and_marks(joints):
     plain = kinect_text([[(FIRST, joints)], [(FIRST, joints + 1)]])
     expected = read(plain).joints
     for same in (
@@ -72,7 +72,7 @@ def test_line_ends_blank_lines_and_marks(joints):
         np.testing.assert_array_equal(read(same).joints, expected)
 
 
-def test_truncated_after_any_line_or_inside_any_line(joints):
+def test_read_skeleton_text_refuses_truncated_text(joints):
     lines = kinect_text([[(FIRST, joints)], [(SECOND, joints)]]).split(b"\n")
     for count in range(len(lines) - 1):
         with pytest.raises(BadRecording):
@@ -101,7 +101,7 @@ def test_truncated_after_any_line_or_inside_any_line(joints):
         (29, b"spare", "end of the file"),
     ],
 )
-def test_damage_is_named(joints, line, text, expected):
+def test_read_skeleton_text_names_the_damage(joints, line, text, expected):
     lines = kinect_text([[(FIRST, joints)]]).split(b"\n")
     lines[line] = text
     with pytest.raises(BadRecording, match=expected) as caught:
@@ -111,24 +111,24 @@ def test_damage_is_named(joints, line, text, expected):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\0" * 500, bytes(range(256)) * 9])
-def test_what_is_no_text_is_refused(content):
+def test_read_skeleton_text_refuses_what_is_no_text(content):
     with pytest.raises(BadRecording):
         read(content)
 
 
-def test_a_nul_far_inside_is_found(joints):
+def test_read_skeleton_text_refuses_a_nul_far_inside(joints):
     content = bytearray(kinect_text([[(FIRST, joints)]]))
     content[-3] = 0
     with pytest.raises(BadRecording, match="NUL"):
         read(bytes(content))
 
 
-def test_one_id_twice_in_a_frame_is_refused(joints):
+def test_read_skeleton_text_refuses_repeated_id(joints):
     with pytest.raises(BadRecording, match=f"id {FIRST} twice"):
         read(kinect_text([[], [(FIRST, joints), (FIRST, joints)]]))
 
 
-def test_seven_bodies_are_read(joints):
+def test_read_skeleton_text_reads_seven_bodies(joints):
     assert read(kinect_text([[(FIRST + body, joints) for body in range(7)]])).body.tolist() == list(
         range(FIRST, FIRST + 7)
     )

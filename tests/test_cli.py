@@ -58,14 +58,14 @@ def run(project: Path, command: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(("cores", "at_a_time", "share"), [(2, 1, 2), (2, 2, 1), (1, 2, 1), (32, 2, 8)])
-def test_what_runs_side_by_side_shares_the_cores(cores, at_a_time, share):
+def test_make_shares_the_cores(cores, at_a_time, share):
     typed = ["make", "--dry-run", "all", f"CORES={cores}", f"GPUS={at_a_time}"]
     said = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    allotted = " ".join(f"{rule}={share}" for rule in ("train", "evaluate", "attend"))
+    allotted = " ".join(f"{rule}={share}" for rule in ("train", "evaluate", "attention_maps"))
     assert f"--cores {cores} --resources gpu={at_a_time} --set-threads {allotted}\n" in said
 
 
-def test_no_command_is_left_out():
+def test_pages_have_no_untested_command():
     tested = {*THE_GATE, *commands_of("snakemake"), *commands_of("danet")}
     rest = [command for command in commands() if command not in tested and not command.startswith(INSTALLS)]
     assert rest == []
@@ -74,14 +74,14 @@ def test_no_command_is_left_out():
 
 
 @pytest.mark.parametrize("command", [c for c in commands_of("snakemake") if not c.startswith(AFTER_A_RUN)])
-def test_snakemake_plans_what_is_asked_for(project, command):
+def test_snakemake_plans_the_commands_of_the_pages(project, command):
     if "slurm" in command and find_spec(SLURM) is None:
         pytest.skip(f"needs {SLURM}")
     dry_run = run(project, f"{command} --dry-run")
     assert re.search(r"^train +[1-9]", dry_run.stdout + dry_run.stderr, re.MULTILINE)
 
 
-def test_danet_does_what_is_asked_for(project):
+def test_danet_runs_the_commands_of_the_pages(project):
     sensor = project / "sensor"  # what stands in for a user's own
     frame = json.dumps([[0.0, 1.0, 2.0]] * 25)
     sensor.write_text(f"#!/bin/sh\nfor frame in $(seq 30); do echo '{frame}'; done\n")
@@ -100,7 +100,7 @@ def test_danet_does_what_is_asked_for(project):
         assert (project / written).stat().st_size
 
 
-def test_one_version_everywhere():
+def test_version_is_the_same_everywhere():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     said = subprocess.run([Path(sys.executable).with_name("danet"), "--version"], capture_output=True, text=True)
     assert (said.returncode, said.stdout) == (0, f"danet {version}\n"), "installed before the version changed: make env"

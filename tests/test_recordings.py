@@ -77,7 +77,7 @@ def alone(demo) -> Path:
     return next(file for file in files if len(array_of(file)) == 1)
 
 
-def test_an_array_is_prepared_and_scored_as_its_recording(demo, predictor, tmp_path):
+def test_read_sequence_reads_array_as_its_recording(demo, predictor, tmp_path):
     for file in (of_two(demo), alone(demo)):
         np.save(tmp_path / "same.npy", array_of(file))
         made, expected = predictor.sequence(tmp_path / "same.npy"), predictor.sequence(file)
@@ -97,20 +97,20 @@ def test_an_array_is_prepared_and_scored_as_its_recording(demo, predictor, tmp_p
         (np.zeros((4, 25, 3)), "expected a body in at least one frame"),
     ],
 )
-def test_an_array_that_is_no_recording(predictor, tmp_path, values, message):
+def test_read_sequence_refuses_other_arrays(predictor, tmp_path, values, message):
     np.save(tmp_path / "bad.npy", values)
     with pytest.raises(UserError, match=message) as caught:
         predictor.sequence(tmp_path / "bad.npy")
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_joints_of_no_layout_need_one(tmp_path):
+def test_read_bodies_names_the_numbers_of_joints(tmp_path):
     np.save(tmp_path / "odd.npy", np.ones((20, 24, 3)))
     with pytest.raises(UserError, match=r"odd\.npy: expected 25 or 20 or 17 or 33 joints, got 24"):
         read_sequence(tmp_path / "odd.npy", Prepare())
 
 
-def test_folders_are_searched_for_what_the_network_reads(demo, tmp_path):
+def test_recordings_in_searches_folders(demo, tmp_path):
     for name in ("b.skeleton", "a.npy", "deep/er/c.skeleton", "other.json", "notes.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -125,7 +125,7 @@ def test_folders_are_searched_for_what_the_network_reads(demo, tmp_path):
     assert str(error).startswith(f"{tmp_path}/bare: expected files that end in .mat, .npy, .skeleton, .txt, got none")
 
 
-def test_a_file_scores_in_a_batch_as_alone(demo, predictor):
+def test_scores_by_file_equal_scores_alone(demo, predictor):
     files = sorted((demo / "results/demo/raw").iterdir())[:9]
     for size in (4, 64):
         scored = list(scores_by_file(predictor, files, pytest.fail, size))
@@ -134,7 +134,7 @@ def test_a_file_scores_in_a_batch_as_alone(demo, predictor):
             np.testing.assert_allclose(scores, predictor.scores(file), atol=1e-6)
 
 
-def test_a_file_that_cannot_be_read_loses_no_other(demo, predictor, tmp_path):
+def test_predict_command_goes_on_after_unreadable_file(demo, predictor, tmp_path):
     good = alone(demo)
     for name in ("a", "c"):
         (tmp_path / f"{name}.skeleton").write_bytes(good.read_bytes())
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_loses_no_other(demo, predictor, tmp_path):
     )
 
 
-def test_a_view_that_cannot_be_read_loses_no_other(demo, predictor, tmp_path, capsys):
+def test_predictions_of_views_go_on_after_unreadable_view(demo, predictor, tmp_path, capsys):
     good = sorted((demo / "results/demo/raw").glob("S001C00?P001R001A003.skeleton"))
     predictions = Predictions(predictor, [good[0], tmp_path / "absent.skeleton", good[1]], True, 1, 0)
     (prediction,) = predictions
@@ -167,14 +167,14 @@ def test_a_view_that_cannot_be_read_loses_no_other(demo, predictor, tmp_path, ca
     assert line.startswith(f"danet: {tmp_path}/absent.skeleton: expected a readable file")
 
 
-def test_a_name_that_is_no_text_is_spelt_out(demo, predictor, tmp_path):
+def test_predictions_spell_out_names_that_are_no_text(demo, predictor, tmp_path):
     file = tmp_path / os.fsdecode(b"\xff.skeleton")
     file.write_bytes(alone(demo).read_bytes())
     (prediction,) = Predictions(predictor, [tmp_path], False, 1, 0)
     assert prediction.files == [f"{tmp_path}/\\xff.skeleton"]
 
 
-def test_what_scores_too_low_is_unknown(demo, predictor):
+def test_predictions_label_low_scores_unknown(demo, predictor):
     file = alone(demo)
     best = float(predictor.scores(file).max())
     (low,), (high,) = (list(Predictions(predictor, [file], False, 3, best + by)) for by in (-1e-4, 1e-4))
@@ -195,7 +195,7 @@ def lines_of(joints: np.ndarray) -> list[bytes]:
     return [json.dumps({"bodies": frame.tolist()}).encode() for frame in joints.swapaxes(0, 1)]
 
 
-def test_the_end_of_a_stream_scores_as_the_file_of_its_window(demo, predictor, tmp_path):
+def test_labels_of_stream_equal_those_of_a_file(demo, predictor, tmp_path):
     for joints in (array_of(of_two(demo)), array_of(alone(demo))):
         length = joints.shape[1]
         labels = list(labels_of(predictor, lines_of(joints), window=16, every=7))
@@ -210,7 +210,7 @@ def test_the_end_of_a_stream_scores_as_the_file_of_its_window(demo, predictor, t
     assert list(labels_of(predictor, plain, window=16, every=7)) == labels
 
 
-def test_a_stream_without_anybody(predictor):
+def test_labels_of_stream_without_anybody_are_none(predictor):
     assert list(labels_of(predictor, [b'{"bodies": []}'] * 3, window=2, every=2)) == [
         {"frame": 2, "action": None, "score": None},
         {"frame": 3, "action": None, "score": None},
@@ -233,7 +233,7 @@ def test_a_stream_without_anybody(predictor):
         (json.dumps([[1e300, 2, 3]] * 25), "one beyond, or no number"),
     ],
 )
-def test_a_line_that_is_no_frame(predictor, line, got):
+def test_labels_of_refuses_lines_that_are_no_frame(predictor, line, got):
     given = [b'{"bodies": []}', b'{"bodies": []}', line.encode()]
     labels = labels_of(predictor, given, window=2, every=2)
     assert next(labels)["frame"] == 2
@@ -242,7 +242,7 @@ def test_a_line_that_is_no_frame(predictor, line, got):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_the_stream_command(demo, predictor):
+def test_stream_command_prints_labels(demo, predictor):
     joints = array_of(alone(demo))
     given = "\n".join([*(line.decode() for line in lines_of(joints)[:20]), "no frame", ""])
     weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
@@ -253,7 +253,7 @@ def test_the_stream_command(demo, predictor):
     assert error.startswith("danet: standard input, line 21: expected")
 
 
-def test_the_lines_of_the_readme_label_a_file(demo):
+def test_readme_python_labels_a_file(demo):
     (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len([line for line in block.splitlines() if line]) <= 5
     done = subprocess.run([sys.executable, "-c", block], cwd=demo, capture_output=True, text=True)
@@ -264,14 +264,14 @@ def test_the_lines_of_the_readme_label_a_file(demo):
     assert label == best["action"]
 
 
-def test_importing_the_package_imports_nothing_heavy():
+def test_import_danet_imports_nothing_heavy():
     code = "import sys, danet; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules))); danet.nothing"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "[]\n"
     assert "AttributeError: module 'danet' has no attribute 'nothing'" in done.stderr
 
 
-def test_every_command_says_how_it_is_called():
+def test_commands_show_an_example():
     wide = os.environ | {"COLUMNS": "80", "TERM": "dumb"}
     alone = ["prepare", "check", "split", "predict", "stream", "draw", "estimate"]
     for command in [*alone, "export ctr-gcn", "export sgn", "export onnx"]:

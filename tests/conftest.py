@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from danet.config.base import check
-from danet.config.settings import Prepare, Run, Simulate
+from danet.config.settings import Prepare, Run, Simulate, Split
 from danet.datasets.demo import DEMO
 from danet.preparation.chain import prepare
 from danet.preparation.split import split
@@ -110,18 +110,23 @@ def make_bodies(rng: np.random.Generator) -> Callable[..., Bodies]:
     return make
 
 
-def train_on_demo(folder: Path) -> dict[str, Path]:
-    """Simulates, prepares and splits a small demo in a folder and trains a small network there for an epoch.
+def prepare_demo(folder: Path) -> dict[str, Path]:
+    """Simulates, prepares and splits a small demo in a folder.
 
     Returns the paths of the centred sequences and of the split, by the names that stages know them by.
     """
     simulate(folder / "raw", Simulate(performers=4, setups=1, replications=1, frames=20))
     prepare(DEMO, folder / "raw", folder / "centred.h5", settings=Prepare(), jobs=1)
+    names = [path.stem for path in (folder / "raw").iterdir()]
+    split(DEMO, "cross_view", names, Split()).to_parquet(folder / "split.parquet")
+    return {"centred": folder / "centred.h5", "split": folder / "split.parquet"}
+
+
+def train_on_demo(folder: Path) -> dict[str, Path]:
+    """Prepares the small demo in a folder, as `prepare_demo` does, and trains a small network there for an epoch."""
+    data = prepare_demo(folder)
     model = {"width": 16, "blocks": 1, "heads": 2, "encoders": [["joint", "bone_motion"], ["bone"]]}
     run = check(Run, {"clips": {"frames": 8}, "model": model, "train": {"epochs": 1}}, "test")
-    names = [path.stem for path in (folder / "raw").iterdir()]
-    split(DEMO, "cross_view", names, run.split).to_parquet(folder / "split.parquet")
-    data = {"centred": folder / "centred.h5", "split": folder / "split.parquet"}
     train(**data, run=run, dataset="demo", protocol="cross_view", seed=0, code={}, threads=1, folder=folder)
     return data
 

@@ -301,6 +301,7 @@ def test_average_folds_without_validation_part(tmp_path):
         scores.to_parquet(tmp_path / fold / "scores.parquet")
         metrics = {"dataset": "uestc", "protocol": f"cross_view_2/{fold}", "method": "danet", "seed": 0, "top1": right}
         metrics |= {"simulated": False, "parameters": 1, "top5": 1.0, "seconds": 2, "validation_top1": None}
+        metrics |= {"samples": len(names), "epoch": None}
         write_json(tmp_path / fold / "metrics.json", metrics)
     folders = {fold: tmp_path / fold for fold in folds}
     average_folds(folders, UESTC, tmp_path / "scores.parquet", tmp_path / "metrics.json")

@@ -42,8 +42,8 @@ def export_sgn(centred: Path, protocol: str, out: Path, own_data: Path | None = 
     """Writes the HDF5 file of x, y, valid_x, valid_y, test_x and test_y as SGN's preparation does; returns the rows.
 
     Shapes and `own_data` as for CTR-GCN. The validation part is the protocol's. Where that names none, as for all data
-    sets of the peers, it is a twentieth of the training rows, drawn as scikit-learn's `train_test_split` draws it from
-    random state 10000: the head of a permutation, the rest in the permutation's order.
+    sets of the peers, it is a twentieth of the training rows. They are drawn as scikit-learn's `train_test_split` draws
+    them from random state 10000: the head of a permutation, the rest in the permutation's order.
     """
     with open_records(centred, "centred") as records:
         source = Rows(records, protocol, own_data)

@@ -18,10 +18,10 @@ PARTS = ("train", "validation", "test")
 def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split) -> pd.DataFrame:
     """Columns `name` and `part`, in the order of the names; samples that the protocol leaves out are not in it.
 
-    Names of no sample of the data set are passed over, and so are samples on its list of those to leave out, and
-    training samples that the settings leave out. Validation is a whole number of training subjects (or views), spread
-    evenly over their sorted list, unless the protocol names it. Errors: UserError when a part of the training samples
-    cannot be held out.
+    Names of no sample of the data set are passed over. So are samples on its list of those to leave out, and training
+    samples that the settings leave out. Validation is a whole number of training subjects (or views), spread evenly
+    over their sorted list, unless the protocol names it. Errors: UserError when a part of the training samples cannot
+    be held out.
     """
     part = dataset.protocol(protocol).part
     samples = [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]

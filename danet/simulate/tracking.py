@@ -38,8 +38,9 @@ UNSTEADY[[JOINT[f"{side} {part}"] for side in ("left", "right") for part in ("wr
 
 
 def hidden(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each joint is hidden, (T, P, 25) from 0 to 1, and the point of the hiding body nearest to its line of
-    sight, (T, P, 25, 3) metres. `seen` (T, P, 25, 3) metres in camera axes.
+    """How far each joint is hidden, and by what; `seen` (T, P, 25, 3) metres in camera axes.
+
+    Returns (T, P, 25) from 0 to 1, and the points of the hiding bodies nearest to the lines of sight, (T, P, 25, 3).
     """
     frames, people, count, _ = seen.shape
     joints = seen.reshape(frames, people * count, 3)

@@ -118,8 +118,8 @@ class Layout:
 def make_layout(values: object, where: str) -> Layout:
     """The layout that a definition gives; `where` names its source in messages.
 
-    Errors: UserError unless each joint is named once and in one part, one joint alone is the root, to which every
-    other one leads, and the pairs of `mirror` are of different joints.
+    Errors: UserError unless each joint is named once and in one part, every joint leads to a single root, and the pairs
+    of `mirror` are of different joints.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{where}: expected a layout's {', '.join(Definition.model_fields)}, got {values!r:.60}")

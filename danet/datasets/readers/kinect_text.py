@@ -1,9 +1,10 @@
 """Reads Kinect's `.skeleton` text.
 
 The bytes of a file become the sightings of bodies in it: joints (R, V, 3) float32 in metres, frames (R,), ids (R,).
-The grammar, by line: frame count; per frame the body count; per body a header of ten fields that opens with the body's
-id, the joint count, and per joint twelve columns of which the first three are x, y, z. Fields are parted by spaces or
-tabs, line ends are LF or CR LF, blank lines are skipped, and nothing may follow the last frame.
+The grammar, by line: frame count; per frame the body count; per body a header, the joint count, and a line per joint.
+A header has ten fields, the first of them the body's id. A joint's line has twelve, the first three of them x, y, z.
+Fields are parted by spaces or tabs. Lines end with LF or CR LF; blank ones are skipped. Nothing may follow the last
+frame.
 """
 
 import numpy as np

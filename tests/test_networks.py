@@ -202,9 +202,10 @@ def test_training_goes_on_to_the_same_bytes(name, tmp_path, monkeypatch):
         keep(*arguments)
         raise Interrupted
 
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setattr(training, "keep", keep_and_stop)
+    monkeypatch.setattr(training, "keep", keep_and_stop)
+    with pytest.raises(Interrupted):
         training.train(**data, **fixed, folder=tmp_path / "resumed")
+    monkeypatch.undo()
     assert not (tmp_path / "resumed/weights.safetensors").exists()
     training.train(**data, **fixed, folder=tmp_path / "resumed")
     whole, resumed = (read_tensors(tmp_path / run / "weights.safetensors") for run in ("whole", "resumed"))

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet.clips.sequences import Sequences, facing_turn, fill_gaps, in_segments, read_recordings, rotation
-from danet.clips.sequences import crops_of
+from danet.clips.sequences import Sequences, crops_of, facing_turn, fill_gaps, in_segments, read_recordings, rotation
 from danet.clips.streams import channel_places
 from danet.config.clips import ClipSettings
 from danet.errors import UserError

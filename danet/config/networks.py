@@ -26,7 +26,7 @@ class DANetSettings(NetworkSettings):
     name: Literal["danet"] = Field("danet", description="Which network: this one.")
     encoders: tuple[Annotated[tuple[Stream, ...], Field(min_length=1)], ...] = Field(
         (),
-        description="Encoders side by side, by the streams that each of them sees; their scores are averaged. None named: "
+        description="Encoders side by side, by the streams that each of them sees; scores are averaged. None named: "
         "one, which sees all streams.",
     )
     width: PositiveInt = Field(64, description="Channels of a token.")

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -15,15 +16,41 @@ from danet.clips.sequences import Sequences, read_recordings
 from danet.config.clips import ClipSettings
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
-from danet.evaluation.clips_to_draw import choose_samples, drawn_view
+from danet.evaluation.clips_to_draw import choose_samples, drawn_performance
 from danet.inference.scores import EVALUATION_BATCH, as_tensors
 from danet.io.files import write_text, written_whole
 from danet.io.store import open_records
 from danet.metrics import Pairs, map_agreement
 from danet.models.base import SkeletonModel, take
 from danet.models.weights import load_model
+from danet.skeleton.recording import Sequence
 
 Maps = tuple[np.ndarray, np.ndarray, np.ndarray]  # attention to joints (N, L) and to patches (N, P); scores (N, A)
+
+
+@dataclass(frozen=True)
+class Views:
+    """The test samples, and the recordings of the same performances from other views, whatever part they are in.
+
+    `recordings` are all of these; `tests` are the names of the test samples, sorted; `part_of` says of each name which
+    part it is in.
+    """
+
+    dataset: Dataset
+    recordings: list[Sequence]
+    part_of: dict[str, str]
+    tests: list[str]
+    pairs: Pairs
+
+    @property
+    def index_of(self) -> dict[str, int]:
+        """Where each recording is among all."""
+        return {recording.name: index for index, recording in enumerate(self.recordings)}
+
+    def with_last_view(self, name: str) -> list[str]:
+        """A recording, and the last by name of those from other views, if there are any."""
+        others = sorted({other for pair in self.pairs if name in pair for other in pair} - {name})
+        return [name, *others[-1:]]
 
 
 def attention_maps(
@@ -47,49 +74,46 @@ def attention_maps(
     model, description = load_model(weights)
     device = pick_device(threads)
     model = model.to(device)
+    views = read_views(centred, split, dataset)
+    chosen = choose_samples(dataset, views.tests, asked)
     clips = ClipSettings.model_validate(description["clips"])
+    sequences = Sequences(views.recordings, dataset.layout, clips)
+    computed = maps_of(model, sequences, device)
+    write_maps(maps, sequences.names, views.part_of, computed)
+    drawn: list[dict] = []
+    if computed:
+        unturned = Sequences(views.recordings, dataset.layout, clips.model_copy(update={"face_camera": False}))
+        for names in map(views.with_last_view, chosen):
+            indices = [views.index_of[name] for name in names]
+            performance = drawn_performance(unturned, indices, dataset, views.part_of, computed)
+            drawn.append(performance | {"pair_attention": pair_attention(model, sequences, indices, device)})
+    contents = {
+        "layout": dataset.layout.described,
+        "tokens": model.tokens,
+        "agreement": agreement(views, computed),
+        "shown": drawn,
+    }
+    write_text(shown, json.dumps(contents, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_views(centred: Path, split: Path, dataset: Dataset) -> Views:
+    """The test samples of a split that could be prepared, with what was seen of them from other views."""
     part_of = pd.read_parquet(split).set_index("name")["part"].to_dict()
     with open_records(centred, "centred") as records:
         contents = dict(zip(records.names, map(int, records.facts["content"]), strict=True))
-        pairs = pairs_of_views(dataset, {name: part for name, part in part_of.items() if name in contents}, contents)
-        tests = sorted(name for name, part in part_of.items() if part == "test" and name in contents)
+        part_of = {name: part for name, part in part_of.items() if name in contents}
+        tests = sorted(name for name, part in part_of.items() if part == "test")
+        pairs = pairs_of_views(dataset, part_of, contents)
         recordings = read_recordings(records, {*tests, *(name for pair in pairs for name in pair)})
-    chosen = choose_samples(dataset, tests, asked)
-    sequences = Sequences(recordings, dataset.layout, clips)
-    computed = maps_of(model, sequences, device)
-    write_maps(maps, sequences.names if computed else [], part_of, computed)
-    drawn: list[dict] = []
-    agreement: dict[str, dict | None] = {"joints": None, "patches": None}
-    if computed:
-        index_of = {name: index for index, name in enumerate(sequences.names)}
-        agreement["joints"] = map_agreement(computed[0], index_of, pairs, dataset)
-        if dataset.synchronous:
-            agreement["patches"] = map_agreement(computed[1], index_of, pairs, dataset)
-        unturned = Sequences(recordings, dataset.layout, clips.model_copy(update={"face_camera": False}))
-        for name in chosen:
-            others = sorted({other for pair in pairs if name in pair for other in pair} - {name})
-            views = [name, *others[-1:]]
-            sample = dataset.sample(name)
-            drawn.append(
-                {
-                    "action": description["actions"][sample.action],
-                    "performance": sample.performance,
-                    "views": [
-                        drawn_view(
-                            unturned,
-                            index_of[each],
-                            view=dataset.sample(each).view,
-                            part=part_of[each],
-                            actions=description["actions"],
-                            maps=computed,
-                        )
-                        for each in views
-                    ],
-                    "pair_attention": pair_attention(model, sequences, [index_of[each] for each in views], device),
-                }
-            )
-    written = {"layout": dataset.layout.described, "tokens": model.tokens, "agreement": agreement, "shown": drawn}
-    write_text(shown, json.dumps(written, allow_nan=False, ensure_ascii=False) + "\n")
+    return Views(dataset, recordings, part_of, tests, pairs)
+
+
+def agreement(views: Views, maps: Maps | None) -> dict[str, dict | None]:
+    """How far the maps of two views agree, over joints, and over patches where all cameras ran at one time."""
+    if maps is None:
+        return {"joints": None, "patches": None}
+    joints, patches = (map_agreement(each, views.index_of, views.pairs, views.dataset) for each in maps[:2])
+    return {"joints": joints, "patches": patches if views.dataset.synchronous else None}
 
 
 def pairs_of_views(dataset: Dataset, parts: dict[str, str], contents: dict[str, int]) -> Pairs:
@@ -136,8 +160,9 @@ def pair_attention(
 
 
 def write_maps(path: Path, names: list[str], part_of: dict[str, str], maps: Maps | None) -> None:
-    """Writes a row for each of the names: its part, and the attention to each joint and to each patch."""
-    joints, patches = ([], []) if maps is None else (list(maps[0]), list(maps[1]))
+    """Writes a row for each recording: its part, and the attention to each joint and patch; none without maps."""
+    names = names if maps else []
+    joints, patches = (list(maps[0]), list(maps[1])) if maps else ([], [])
     columns = {
         "name": pa.array(names, pa.string()),
         "part": pa.array([part_of[name] for name in names], pa.string()),

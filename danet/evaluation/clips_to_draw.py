@@ -30,22 +30,33 @@ def choose_samples(dataset: Dataset, tests: list[str], asked: tuple[str, ...]) -
     return [by_action.get(name, name) for name in asked if name in by_action or name in tests]
 
 
-def drawn_view(
-    sequences: Sequences, index: int, *, view: str, part: str, actions: list[str], maps: tuple[np.ndarray, ...]
+def drawn_performance(
+    sequences: Sequences,
+    indices: list[int],
+    dataset: Dataset,
+    part_of: dict[str, str],
+    maps: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
-    """One recording as `attention.json` has it. `sequences` are not turned to the camera: they look as it saw them.
+    """The views of one performance, by index, as `attention.json` has them.
 
-    `maps` are the attention to each joint (N, L) and to each patch (N, P), and the scores (N, A), of all recordings.
+    `sequences` are not turned to the camera: they look as it saw them. `maps` are the attention to each joint (N, L)
+    and to each patch (N, P), and the scores (N, A), of all recordings.
     """
-    joint_attention, patch_attention, scores = (each[index] for each in maps)
-    best = int(scores.argmax())
-    return {
-        "name": sequences.names[index],
-        "view": view,
-        "part": part,
-        "prediction": actions[best],
-        "score": float(scores[best]),
-        "joints": sequences.cut(np.array([index]), None).joints.astype(np.float64).round(3).tolist(),
-        "joint_attention": joint_attention.astype(np.float64).round(5).tolist(),
-        "patch_attention": patch_attention.astype(np.float64).round(5).tolist(),
-    }
+    sample = dataset.sample(sequences.names[indices[0]])
+    views = []
+    for index in indices:
+        name = sequences.names[index]
+        joint_attention, patch_attention, scores = (each[index] for each in maps)
+        best = int(scores.argmax())
+        view = {
+            "name": name,
+            "view": dataset.sample(name).view,
+            "part": part_of[name],
+            "prediction": dataset.actions[best],
+            "score": float(scores[best]),
+            "joints": sequences.cut(np.array([index]), None).joints.astype(np.float64).round(3).tolist(),
+            "joint_attention": joint_attention.astype(np.float64).round(5).tolist(),
+            "patch_attention": patch_attention.astype(np.float64).round(5).tolist(),
+        }
+        views.append(view)
+    return {"action": dataset.actions[sample.action], "performance": sample.performance, "views": views}

@@ -180,17 +180,30 @@ def stream_command(
     """Label the latest frames of a stream: read a line of JSON a frame, print {"frame", "action", "score"} a label.
 
     A frame is {"bodies": ...}, a list of bodies, each a list of V joints, each a
-    list x, y, z in metres; or the joints of one body alone. A body keeps its
-    index in the list, zeros where it was not seen. The last frame is always
-    labelled; null where nobody was seen.
+    list x, y, z in metres; or the joints of one body alone. Say who is who by
+    "ids" beside "bodies": a list of an integer or a text for each body. Without
+    ids a body keeps its place in the list, zeros where it was not seen. Other
+    keys are ignored, and told once. The last frame is always labelled; null where
+    nobody was seen.
+
+    A bad line is told on stderr, and its frame shows nobody. From the eleventh on,
+    only their number is told, every 1,000. Labelling goes on, and the
+    exit code is 2 at the end. Bad is what is no frame in UTF-8 and JSON, holds
+    a coordinate that is no number or beyond 1,000,000 m, more than 100 bodies,
+    unfit ids or more than 1 MiB.
 
     Example: danet stream weights.safetensors < frames.jsonl
     """
+    from danet.inference.frames import bounded_lines
     from danet.inference.predictor import Predictor
-    from danet.inference.stream import labels_of
+    from danet.inference.stream import BadLines, labels_of
 
-    for label in labels_of(Predictor(weights), sys.stdin.buffer, window, every):
+    bad = BadLines()
+    for label in labels_of(Predictor(weights), bounded_lines(sys.stdin.buffer), window, every, bad):
         print(json.dumps(label, ensure_ascii=False), flush=True)
+    bad.sum_up()
+    if bad.count:
+        raise typer.Exit(2)
 
 
 @app.command("draw")

@@ -1,4 +1,4 @@
-"""Measures `danet stream` at full speed: frames a second, and the most memory it took at the start and at the end.
+"""Measures `danet stream` at full speed: frames a second, and the most memory it took by the start and by the end.
 
     python benchmarks/stream.py OUT [--frames 100000] [--bad 100] [--threads 1]
 
@@ -60,9 +60,11 @@ def blocks(frames: int, bad: int) -> list[bytes]:
     return [b"\n".join([*islice(lines, size), b""]) for _ in range(100)]
 
 
-def peak(process: int) -> float:
-    """The most memory that a process has taken until now, in MiB."""
-    return int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[0]) / 1024
+def taken(process: int) -> tuple[float, float]:
+    """What a process has taken until now: seconds of the processor, and MiB of memory at most."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    memory = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[0]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), int(memory) / 1024
 
 
 def measure(weights: Path, frames: int, every: int, bad: int, threads: int) -> dict:
@@ -75,14 +77,13 @@ def measure(weights: Path, frames: int, every: int, bad: int, threads: int) -> d
         assert process.stdin
         process.stdin.write(given[0])
         process.stdin.flush()  # more than a pipe holds: it reads by now
-        started, at_start = time.perf_counter(), peak(process.pid)
+        started, (cpu_at_start, at_start) = time.perf_counter(), taken(process.pid)
         for block in given[1:]:
             process.stdin.write(block)
         process.stdin.flush()
-        at_end = peak(process.pid)
+        seconds, (cpu_at_end, at_end) = time.perf_counter() - started, taken(process.pid)
         process.stdin.close()
         code = process.wait()
-        seconds = time.perf_counter() - started
         labels.seek(0)
         told.seek(0)
         lines = told.read().splitlines()
@@ -94,8 +95,8 @@ def measure(weights: Path, frames: int, every: int, bad: int, threads: int) -> d
             "bad": frames // bad if bad else 0,
             "labels": len(labels.read().splitlines()),
             "told_lines": len(lines),
-            "seconds": seconds,
             "frames_per_second": 0.99 * frames / seconds,
+            "frames_per_cpu_second": 0.99 * frames / (cpu_at_end - cpu_at_start),
             "start_mib": at_start,
             "end_mib": at_end,
         }

@@ -20,6 +20,7 @@ BODIES, IDS = "bodies", "ids"
 LONGEST_LINE = 1 << 20  # bytes; ten bodies of a hundred joints take less than a tenth
 LONGEST_ID = 100  # characters or digits
 MOST_BODIES = 100
+PLACE = f"coordinates within {FARTHEST:,.0f} m"
 SHOWN = 30  # characters of what a line holds that are shown
 
 Key = int | str | tuple[int]  # an id; or (place in the list,), which equals no id
@@ -108,21 +109,23 @@ def read_bodies(bodies: object, size: int) -> np.ndarray:
     for place, body in enumerate(bodies, 1):
         if type(body) is not list or len(body) != size:
             raise BadRecording(SOURCE, f"a list of {size} joints", _kind(body), body=place)
-        for number, joint in enumerate(body, 1):
-            if type(joint) is not list or len(joint) != 3:
-                raise BadRecording(SOURCE, "joints [x, y, z]", f"{_kind(joint)} as joint {number}", body=place)
-    numbers = list(chain.from_iterable(chain.from_iterable(bodies)))
+    joints = list(chain.from_iterable(bodies))
+    if not (set(map(type, joints)) <= {list} and set(map(len, joints)) <= {3}):
+        wrong = next(index for index, joint in enumerate(joints) if type(joint) is not list or len(joint) != 3)
+        raise _wrong_at(wrong, "joints [x, y, z]", _kind(joints[wrong]), size)
+    numbers = list(chain.from_iterable(joints))
     if not set(map(type, numbers)) <= {int, float}:
         wrong = next(index for index, number in enumerate(numbers) if type(number) not in (int, float))
-        raise _no_place(wrong, _kind(numbers[wrong]), size)
+        raise _wrong_at(wrong // 3, PLACE, _kind(numbers[wrong]), size)
     try:
-        joints = np.array(numbers, np.float64)
+        places = np.array(numbers, np.float64)
     except OverflowError:
-        raise BadRecording(SOURCE, _PLACE, "one of hundreds of digits") from None
-    within = np.abs(joints) <= FARTHEST
+        raise BadRecording(SOURCE, PLACE, "one of hundreds of digits") from None
+    within = np.abs(places) <= FARTHEST
     if not within.all():
-        raise _no_place(wrong := int(within.argmin()), f"{joints[wrong]:.10g}", size)
-    return joints.reshape(len(bodies), size, 3).astype(np.float32)
+        wrong = int(within.argmin())
+        raise _wrong_at(wrong // 3, PLACE, f"{places[wrong]:.10g}", size)
+    return places.reshape(len(bodies), size, 3).astype(np.float32)
 
 
 def read_ids(ids: object, count: int) -> tuple[int | str, ...]:
@@ -139,13 +142,10 @@ def read_ids(ids: object, count: int) -> tuple[int | str, ...]:
     return tuple(ids)
 
 
-_PLACE = f"coordinates within {FARTHEST:,.0f} m"
-
-
-def _no_place(index: int, got: str, size: int) -> BadRecording:
-    """Says what is wrong with the number `index` of a frame, whose bodies have `size` joints."""
-    body, joint = divmod(index // 3, size)
-    return BadRecording(SOURCE, _PLACE, f"{got} in joint {joint + 1}", body=body + 1)
+def _wrong_at(index: int, expected: str, got: str, size: int) -> BadRecording:
+    """What is wrong with the joint `index` of a frame, whose bodies have `size` joints."""
+    body, joint = divmod(index, size)
+    return BadRecording(SOURCE, expected, f"{got} in joint {joint + 1}", body=body + 1)
 
 
 def _kind(value: object) -> str:

@@ -179,18 +179,20 @@ def stream_command(
 ) -> None:
     """Label the latest frames of a stream: read a line of JSON a frame, print {"frame", "action", "score"} a label.
 
-    A frame is {"bodies": ...}, a list of bodies, each a list of V joints, each a
-    list x, y, z in metres; or the joints of one body alone. Say who is who by
-    "ids" beside "bodies": a list of an integer or a text for each body. Without
-    ids a body keeps its place in the list, zeros where it was not seen. Other
-    keys are ignored, and told once. The last frame is always labelled; null where
-    nobody was seen.
+    Give each frame as {"bodies": ...}: a list of bodies, each a list of V joints,
+    each a list x, y, z in metres. Or give the joints of one body alone. Say who
+    is who by "ids" beside "bodies": an integer or a text for each body. Without
+    ids keep each body at its place in the list, with zeros where it was not seen.
+    Other keys are ignored, and told once.
 
-    A bad line is told on stderr, and its frame shows nobody. From the eleventh on,
-    only their number is told, every 1,000. Labelling goes on, and the
-    exit code is 2 at the end. Bad is what is no frame in UTF-8 and JSON, holds
-    a coordinate that is no number or beyond 1,000,000 m, more than 100 bodies,
-    unfit ids or more than 1 MiB.
+    The last frame is always labelled. Action and score are null where nobody was
+    seen.
+
+    A bad line does not end the stream. It is told on stderr, and its frame shows
+    nobody. From the eleventh on only the number of bad lines is told, every 1,000.
+    The exit code is 2 at the end if any line was bad. Bad is a line that is no
+    frame, or has ids that do not fit. So is a coordinate that is no number or
+    beyond 1,000,000 m, a frame of over 100 bodies, and a line over 1 MiB.
 
     Example: danet stream weights.safetensors < frames.jsonl
     """

@@ -189,10 +189,10 @@ def stream_command(
     seen.
 
     A bad line does not end the stream. It is told on stderr, and its frame shows
-    nobody. From the eleventh on only the number of bad lines is told, every 1,000.
-    The exit code is 2 at the end if any line was bad. Bad is a line that is no
-    frame, or has ids that do not fit. So is a coordinate that is no number or
-    beyond 1,000,000 m, a frame of over 100 bodies, and a line over 1 MiB.
+    nobody. From the eleventh on only the number of bad lines is told, every
+    1,000. The exit code is 2 at the end if any line was bad. Bad is a line that
+    is no frame, or has ids that do not fit. So is a coordinate that is no number
+    or beyond 1,000,000 m, a frame of over 100 bodies, and a line over 1 MiB.
 
     Example: danet stream weights.safetensors < frames.jsonl
     """

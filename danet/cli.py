@@ -20,7 +20,7 @@ from danet.datasets.custom import CUSTOM
 from danet.datasets.registry import find_dataset
 from danet.errors import UserError
 from danet.extras import train_extra
-from danet.io.files import written_whole
+from danet.io.files import readable_json, written_whole
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -190,7 +190,7 @@ def stream_command(
     from danet.inference.stream import labels_of
 
     for label in labels_of(Predictor(weights), sys.stdin.buffer, window, every):
-        print(json.dumps(label, ensure_ascii=False), flush=True)
+        print(readable_json(label), flush=True)
 
 
 @app.command("draw")

@@ -43,6 +43,15 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def readable_json(value: object, indent: int | None = None) -> str:
+    """`value` as JSON with letters of every script, and with what a terminal would act on as its escape sequence."""
+    lines = json.dumps(value, indent=indent, ensure_ascii=False).split("\n")
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+        for line in lines
+    )
+
+
 def read_json(path: str | Path) -> dict:
     """Reads a JSON object."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 import reprlib
 from dataclasses import asdict, dataclass
+from datetime import date
 
 MOST_MESSAGE = 480  # characters of a whole message
 MOST_PART = 200  # of what was expected or got in it
@@ -80,6 +81,11 @@ class _Shown(reprlib.Repr):
 
     def repr_NoneType(self, value: None, level: int) -> str:
         return "nothing"
+
+    def repr_date(self, value: date, level: int) -> str:
+        return value.isoformat()
+
+    repr_datetime = repr_date
 
     def repr_tuple(self, value: tuple, level: int) -> str:
         return self.repr_list(list(value[: self.maxlist + 1]), level)

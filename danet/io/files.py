@@ -1,9 +1,13 @@
-"""Writes files that appear whole or not at all: under another name in the same folder first, then renamed."""
+"""Reads files up to a bound, and writes files that appear whole or not at all.
+
+They are written under another name in the same folder first, then renamed.
+"""
 
 import errno
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,8 +29,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        raise UserError(f"{path}: expected to write it, got: {reason}") from error
+        raise UserError(f"{path}: expected to write it, got: {reason_of(error)}") from error
     finally:
         with suppress(OSError):  # also where its folder is none: what went wrong first is what matters
             partial.unlink()
@@ -50,6 +53,42 @@ def readable_json(value: object, indent: int | None = None) -> str:
         line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
         for line in lines
     )
+
+
+def read_file(
+    path: str | Path,
+    most: int,
+    *,
+    what: str = "a file",
+    refuse: Callable[[str, str], UserError] | None = None,
+) -> bytes:
+    """The bytes of a file, of which there may be `most`; a pipe or a device, which would never end, is not opened.
+
+    `refuse` makes the error from what was expected and what was got; `what` the file is expected to be. Errors:
+    UserError, or what `refuse` makes.
+    """
+    refuse = refuse or (lambda expected, got: UserError(f"{path}: expected {expected}, got {got}"))
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise refuse(what, "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device")
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise refuse(what, "none") from None
+    except PermissionError:
+        raise refuse(what, "one that may not be read") from None
+    except OSError as error:
+        raise refuse(what, f"one that cannot be read: {reason_of(error)}") from None
+    if len(content) > most:
+        size = f"one of {status.st_size:,} bytes" if status.st_size > most else "a longer one"
+        raise refuse(f"{what} of at most {most:,} bytes", size)
+    return content
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, in one line."""
+    return os.strerror(error.errno) if error.errno else " ".join(str(error).split())
 
 
 def read_json(path: str | Path) -> dict:

@@ -92,6 +92,6 @@ def test_evaluate_without_epochs_and_corruptions_leaves_them_out(prepared, run, 
 def test_evaluate_refuses_a_run_record_that_is_none(prepared, run, tmp_path):
     (tmp_path / "weights.safetensors").symlink_to(run / "weights.safetensors")
     (tmp_path / "run.json").write_text('{"dataset": "nw_ucla"}')
-    with pytest.raises(UserError, match=r"run\.json: 'title': Field required"):
+    with pytest.raises(UserError, match=r"run\.json: 'title': expected a value, got none"):
         evaluated(prepared, tmp_path, tmp_path)
     assert not (tmp_path / "metrics.json").exists()

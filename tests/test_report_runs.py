@@ -89,8 +89,8 @@ def test_read_history_has_a_column_for_every_field(tmp_path):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ("[1]", "line 3: expected a JSON object, got list"),
-        ("{", "line 3: expected a JSON object, got: "),
+        ("[1]", r"line 3: expected a JSON object, got \[1\]"),
+        ("{", "line 3: expected a JSON object, got no JSON: Expecting "),
         ('{"epoch": 0}', "line 3: 'epoch': expected 1 or more, got 0"),
         ('{"epoch": 1}', "line 3: .*'learning_rate': expected a value, got none"),
     ],

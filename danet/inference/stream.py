@@ -13,7 +13,9 @@ from danet.datasets.readers.any_file import bodies_of
 from danet.errors import BadRecording
 from danet.inference.predictor import Predictor
 from danet.inference.recordings import prepared
+from danet.io.files import why_no_json
 from danet.preparation.parse import FARTHEST
+from danet.skeleton.recording import MOST_BODIES
 
 SOURCE = "standard input"
 
@@ -56,15 +58,20 @@ def read_frame(line: bytes, number: int, size: int) -> np.ndarray:
         values = [values] if alone else values["bodies"]
         if values == []:
             return np.zeros((0, size, 3), np.float32)
-        joints = np.array(values)
     except KeyError:
         raise BadRecording(SOURCE, expected, "an object without 'bodies'", line=number) from None
     except (ValueError, RecursionError) as error:
-        raise BadRecording(SOURCE, expected, f"{type(error).__name__}: {error}", line=number) from None
+        raise BadRecording(SOURCE, expected, why_no_json(error), line=number) from None
+    try:
+        joints = np.array(values)
+    except (ValueError, OverflowError):
+        raise BadRecording(SOURCE, expected, "lists of unlike lengths", line=number) from None
     if joints.dtype.kind not in "fiu":
         raise BadRecording(SOURCE, expected, "what is no number", line=number)
     if joints.ndim != 3 or joints.shape[1:] != (size, 3):
         raise BadRecording(SOURCE, expected, f"shape {joints.shape[1:] if alone else joints.shape}", line=number)
+    if len(joints) > MOST_BODIES:
+        raise BadRecording(SOURCE, f"at most {MOST_BODIES} bodies in a frame", f"{len(joints):,}", line=number)
     if not (np.abs(joints) <= FARTHEST).all():
         raise BadRecording(SOURCE, f"coordinates within {FARTHEST:,.0f} m", "one beyond, or no number", line=number)
     return joints.astype(np.float32)

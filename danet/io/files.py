@@ -73,7 +73,9 @@ def read_file(
         if not stat.S_ISREG(status.st_mode):
             raise refuse(what, "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device")
         with open(path, "rb") as file:
-            content = file.read(most + 1)
+            content = file.read(min(status.st_size, most) + 1)
+            if len(content) > status.st_size:  # it grows, or does not tell its size
+                content += file.read(most + 1 - len(content))
     except (FileNotFoundError, NotADirectoryError):
         raise refuse(what, "none") from None
     except PermissionError:
@@ -84,6 +86,15 @@ def read_file(
         size = f"one of {status.st_size:,} bytes" if status.st_size > most else "a longer one"
         raise refuse(f"{what} of at most {most:,} bytes", size)
     return content
+
+
+def why_no_json(error: ValueError | RecursionError) -> str:
+    """What keeps a text from being JSON, in words."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+    if isinstance(error, RecursionError):
+        return "lists or objects too deep, one inside the other"
+    return "what is no UTF-8" if isinstance(error, UnicodeError) else "a number of too many digits"
 
 
 def reason_of(error: OSError) -> str:

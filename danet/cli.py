@@ -20,7 +20,7 @@ from danet.datasets.custom import CUSTOM
 from danet.datasets.registry import find_dataset
 from danet.errors import UserError
 from danet.extras import train_extra
-from danet.io.files import readable_json, reason_of, written_whole
+from danet.io.files import readable_json, what_instead, written_whole
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -300,10 +300,8 @@ def export_onnx_command(
 def _read_names(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        got = "none"
     except OSError as error:
-        got = f"one that cannot be read: {reason_of(error)}"
+        got = what_instead(error)
     except UnicodeDecodeError:
         got = "one that is no UTF-8"
     raise UserError(f"{path}: expected a text file of sample names, got {got}")

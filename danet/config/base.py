@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 from danet.errors import UserError, one_line, shown
+from danet.io.yaml_text import MOST_VALUES
 
-MOST_VALUES = 100_000  # in a configuration or a layout
 MOST_LEVELS = 40
 MOST_ERRORS = 5  # that one message names
 LONGEST_NAME = 60  # of a setting, in a message

@@ -76,12 +76,8 @@ def read_file(
             content = file.read(min(status.st_size, most) + 1)
             if len(content) > status.st_size:  # it grows, or does not tell its size
                 content += file.read(most + 1 - len(content))
-    except (FileNotFoundError, NotADirectoryError):
-        raise refuse(what, "none") from None
-    except PermissionError:
-        raise refuse(what, "one that may not be read") from None
     except OSError as error:
-        raise refuse(what, f"one that cannot be read: {reason_of(error)}") from None
+        raise refuse(what, what_instead(error)) from None
     if len(content) > most:
         size = f"one of {status.st_size:,} bytes" if status.st_size > most else "a longer one"
         raise refuse(f"{what} of at most {most:,} bytes", size)
@@ -95,6 +91,13 @@ def why_no_json(error: ValueError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return "lists or objects too deep, one inside the other"
     return "what is no UTF-8" if isinstance(error, UnicodeError) else "a number of too many digits"
+
+
+def what_instead(error: OSError) -> str:
+    """What there is instead of a file that can be read."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "none"
+    return "one that may not be read" if isinstance(error, PermissionError) else f"an error: {reason_of(error)}"
 
 
 def reason_of(error: OSError) -> str:

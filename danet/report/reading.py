@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from danet.config.base import check
 from danet.errors import UserError, shown
-from danet.io.files import read_file, why_no_json
+from danet.io.files import read_file, what_instead, why_no_json
 from danet.results import HistoryRow
 
 PUBLISHED = ("method", "year", "streams", "params_m", "gflops", "read_in")
@@ -54,7 +54,7 @@ def read_parquet(path: Path, expected: Sequence[str], optional: Sequence[str] = 
             columns = file.schema_arrow.names
             frame = file.read(columns=[name for name in (*expected, *optional) if name in columns]).to_pandas()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a Parquet file, got: {error}") from error
+        raise UserError(f"{path}: expected a Parquet file, got {_instead(error)}") from error
     check_columns(path, expected, columns)
     return frame
 
@@ -64,9 +64,13 @@ def read_published(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a CSV table, got: {error}") from error
+        raise UserError(f"{path}: expected a CSV table, got {_instead(error)}") from error
     check_columns(path, PUBLISHED, list(frame.columns))
     return frame
+
+
+def _instead(error: OSError | ValueError) -> str:
+    return what_instead(error) if isinstance(error, OSError) else f"an error: {error}"
 
 
 def check_columns(path: Path, expected: Sequence[str], got: Sequence[str]) -> None:

@@ -1,8 +1,14 @@
 """Writes files that appear whole or not at all: under another name in the same folder first, then renamed."""
 
 import errno
+import hashlib
 import json
 import os
+import re
+import secrets
+import socket
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,18 +16,25 @@ from pathlib import Path
 from danet.errors import UserError
 
 
+DAY = 86_400.0  # seconds
+MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of `path`; on success it takes its name, on failure it is removed.
+    """Yields an empty file in the folder of `path`; on success it takes its name, on failure it is removed.
 
-    The temporary name is fixed, so that what a killed run leaves behind is overwritten by the next.
+    The file has a name of its own and is made exclusively. So two writers of one target do not mix, and a link that
+    somebody put there is not followed. What killed runs left of the same target is removed first.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{MACHINE}-{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         if path.is_dir():  # said before the work, not when it is done
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield partial
         os.replace(partial, path)
     except OSError as error:
@@ -30,6 +43,34 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # also where its folder is none: what went wrong first is what matters
             partial.unlink()
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed runs left of this target: of processes of this machine that are gone, or a day old.
+
+    A process of another machine that shares the folder cannot be asked for, and none writes nothing for a day.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.((?P<machine>\w+)-(?P<process>\d+)-\w+\.)?partial")
+    with os.scandir(path.parent) as entries:
+        found = [(entry, match) for entry in entries if (match := pattern.fullmatch(entry.name))]
+    for entry, match in found:
+        with suppress(OSError):  # another process has swept it
+            gone = match["machine"] == MACHINE and not _runs(int(match["process"]))
+            if gone or time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY:
+                os.unlink(entry)
+
+
+def _runs(process: int) -> bool:
+    """Whether this machine has such a process, as far as can be told."""
+    if sys.platform == "win32":
+        return True  # there, asking ends it
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -1,7 +1,12 @@
 """Files of weights: they come back with what they belong to, and other files are refused."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -69,3 +74,41 @@ def test_save_weights_writes_the_description_as_json(tmp_path):
     write(tmp_path / "w.safetensors")
     with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["danet"])["actions"] == ["a", "b", "c"]
+
+
+def test_save_weights_gives_the_ordinary_mode(tmp_path):
+    (tmp_path / "plain").write_text("")
+    write(tmp_path / "w.safetensors")
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_save_weights_on_a_full_disk_says_one_line(tmp_path):
+    program = f"""
+import resource, sys
+sys.path[:0] = {[os.fspath(Path(__file__).parent), *sys.path]!r}
+from pathlib import Path
+from danet.errors import UserError
+from test_weights import write
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write(Path({os.fspath(tmp_path / "w.safetensors")!r}))
+except UserError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == f"{tmp_path / 'w.safetensors'}: expected to write it, got: File too large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_read_tensors_refuses_every_flipped_bit(tmp_path):
+    file = tmp_path / "w.safetensors"
+    write(file)
+    content = file.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    for place in np.linspace(start, len(content) - 1, 20).astype(int):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"w\.safetensors: expected tensors of hash .* the file is damaged"):
+            load_model(file)

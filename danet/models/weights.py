@@ -1,11 +1,13 @@
 """Weights in one file that describes itself: safetensors with the settings, layout and action names as JSON."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from danet.config.clips import ClipSettings
@@ -16,6 +18,8 @@ from danet.models.base import SkeletonModel
 from danet.models.description import FORMAT, check_format
 from danet.models.registry import network_class
 from danet.skeleton.layout import find_layout
+
+HASH = "tensors_hash"
 
 
 def build_model(description: dict[str, Any]) -> SkeletonModel:
@@ -40,21 +44,40 @@ def describe(model: SkeletonModel) -> dict[str, Any]:
 
 
 def save_weights(path: Path, state: dict[str, Tensor], description: dict[str, Any]) -> None:
-    """Writes a state dict and what it belongs to, whole or not at all."""
+    """Writes a state dict and what it belongs to, whole or not at all; `tensors_hash` is added to the description."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    described = json.dumps(description | {HASH: tensors_hash(tensors)})
     with written_whole(path) as partial:
-        save_file(
-            {key: value.contiguous() for key, value in state.items()}, partial, {"danet": json.dumps(description)}
-        )
+        partial.write_bytes(save(tensors, {"danet": described}))
+
+
+def tensors_hash(tensors: dict[str, Tensor]) -> str:
+    """A SHA-256 digest of names, types, shapes and values of tensors on the CPU."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].contiguous()
+        digest.update(f"{key}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the description that `save_weights` wrote. Errors: UserError for any other file."""
+    """The tensors and the description that `save_weights` wrote.
+
+    Errors: UserError for any other file, and for tensors that are not those that were written. Older files hold no
+    hash, and are taken as they are.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {})["danet"])
-            return {key: file.get_tensor(key) for key in file.keys()}, description  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: expected weights written by danet, got {type(error).__name__}: {error}") from None
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            expected = description.pop(HASH, None)
+    except (OSError, SafetensorError, KeyError, ValueError, AttributeError, TypeError) as error:
+        got = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{path}: expected weights written by danet, got {got:.200}") from None
+    if expected is not None and (got := tensors_hash(tensors)) != expected:
+        raise UserError(f"{path}: expected tensors of hash {expected!r:.20}, got {got!r:.20}; the file is damaged")
+    return tensors, description
 
 
 def load_model(path: Path) -> tuple[SkeletonModel, dict[str, Any]]:

@@ -37,5 +37,12 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def brief(told: object, most: int = 200) -> str:
+    """A text, or an error and its kind, on one line of at most so many letters, all of which can be printed."""
+    text = f"{type(told).__name__}: {told}" if isinstance(told, Exception) and not isinstance(told, UserError) else told
+    line = _printable(" ".join(str(text).split()))
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
 def _rebuild(fields: dict) -> BadRecording:
     return BadRecording(**fields)

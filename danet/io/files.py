@@ -15,7 +15,6 @@ from pathlib import Path
 
 from danet.errors import UserError
 
-
 DAY = 86_400.0  # seconds
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 

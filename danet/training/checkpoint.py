@@ -8,11 +8,12 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from danet.errors import UserError
+from danet.errors import UserError, brief
 from danet.models.base import SkeletonModel
 from danet.models.weights import read_tensors, save_weights
 from danet.results import HistoryRow
@@ -90,7 +91,7 @@ def resume(state: State, folder: Path, identity: dict) -> None:
         best = _take_up(state, tensors)
     except (UserError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         _put_back(state, fresh)
-        log.warning("%s: expected the state of this run, got: %.300s; starting anew", folder, _on_one_line(error))
+        log.warning("%s: expected the state of this run, got: %s; starting anew", folder, brief(error, 300))
         return
     state.best, state.history = best, history
     log.info("resuming after epoch %d", len(history))
@@ -114,11 +115,13 @@ def _take_up(state: State, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _state_dicts(state: State) -> list[dict]:
-    return [each.state_dict() for each in (state.model, state.ema_model, *state.optimizers)]
+    parts: tuple[Any, ...] = (state.model, state.ema_model, *state.optimizers)
+    return [each.state_dict() for each in parts]
 
 
 def _put_back(state: State, before: list[dict]) -> None:
-    for each, values in zip((state.model, state.ema_model, *state.optimizers), before, strict=True):
+    parts: tuple[Any, ...] = (state.model, state.ema_model, *state.optimizers)
+    for each, values in zip(parts, before, strict=True):
         each.load_state_dict(values)
 
 
@@ -134,11 +137,6 @@ def _check_epochs(folder: Path, count: int, like: dict[str, Tensor]) -> None:
     for epoch in range(1, count + 1):
         if read_tensors(_epoch(folder, epoch))[0].keys() != like.keys():
             raise UserError(f"{_epoch(folder, epoch)}: expected the weights of this network, got others")
-
-
-def _on_one_line(error: Exception) -> str:
-    said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return " ".join(said.split())
 
 
 def kept_epochs(folder: Path, count: int) -> dict[str, Tensor]:
@@ -161,7 +159,7 @@ def forget(folder: Path) -> None:
                 file.unlink()
     left = sorted(file.name for file in folder.iterdir())
     if left:
-        log.warning("%s: expected files of this run only, got %.300s; they stay", folder, ", ".join(left))
+        log.warning("%s: expected files of this run only, got %s; they stay", folder, brief(", ".join(left)))
         return
     with suppress(OSError):  # a file that came in between
         folder.rmdir()

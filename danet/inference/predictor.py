@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from danet.clips.sequences import Sequences
-from danet.config.clips import ClipSettings
 from danet.config.settings import Prepare
 from danet.errors import UserError
 from danet.extras import train_extra
 from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.onnx import OnnxBackend
 from danet.inference.recordings import Complain, read_sequence
-from danet.skeleton.layout import Layout, find_layout
+from danet.models.description import read_description
+from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Sequence
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
@@ -30,9 +30,10 @@ class Predictor:
         self.weights = weights
         self.backend = open_backend(weights)
         self.description = self.backend.description
-        self.clips = ClipSettings.model_validate(self.description["clips"])
-        self.prepare = Prepare.model_validate(self.description["prepare"])
-        self.layout = find_layout(self.description["layout"])
+        described = read_description(self.description, str(weights))
+        if described.prepare is None:
+            raise UserError(f"{weights}: expected the settings of the preparation, 'prepare', got none")
+        self.clips, self.prepare, self.layout = described.clips, described.prepare, described.layout
 
     def scores(self, *files: Recording) -> np.ndarray:
         """(actions,) probabilities of one performance, which each of the files shows from another camera.

@@ -20,6 +20,7 @@ from danet.config.base import Settings, check
 from danet.errors import UserError
 from danet.skeleton import layouts
 
+MOST_JOINTS = 1000  # of a layout: what is computed of it grows with their square
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -27,7 +28,7 @@ class Definition(Settings):
     """A layout as its YAML file has it, every joint by its name; `joints` stand in the order of the recordings."""
 
     name: Name
-    joints: tuple[Name, ...] = Field(min_length=2)
+    joints: tuple[Name, ...] = Field(min_length=2, max_length=MOST_JOINTS)
     parents: dict[Name, Name]
     parts: dict[Name, tuple[Name, ...]] = Field(min_length=1)
     mirror: tuple[tuple[Name, Name], ...]

@@ -1,5 +1,6 @@
 """Labels raw recordings with a trained network, by way of the very functions that prepared its training data."""
 
+import errno
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Ordered
 from itertools import islice
@@ -135,6 +136,8 @@ def open_backend(path: Path) -> Backend:
     """The network in a file of weights, or in an exported one (.onnx). Errors: UserError for any other file."""
     if path.suffix == ".onnx":
         try:
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "no regular file")
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: expected a network that danet exported, got: {error.strerror}") from None

@@ -52,7 +52,9 @@ def test_load_model_takes_how_crops_are_averaged_from_the_file(tmp_path):
 
 def test_load_model_refuses_other_files(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"no weights")
-    for name in ("w.safetensors", "none.safetensors"):
+    (tmp_path / "folder.safetensors").mkdir()
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for name in ("w.safetensors", "none.safetensors", "folder.safetensors", "pipe.safetensors"):
         with pytest.raises(UserError, match=f"{name}: expected weights written by danet, got "):
             load_model(tmp_path / name)
 

@@ -93,6 +93,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """An open file of weights, and its description. Errors: UserError, also when it cannot be read further."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("no regular file")
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {})["danet"])
             if not isinstance(description, dict):

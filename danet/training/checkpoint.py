@@ -5,7 +5,6 @@ import json
 import logging
 import re
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,15 +150,15 @@ def _epoch(folder: Path, epoch: int) -> Path:
 
 def forget(folder: Path) -> None:
     """Removes the state of a run that has ended. What else lies there stays, and never fails the run."""
-    if not folder.is_dir():
-        return
-    for file in folder.iterdir():
-        if KNOWN.fullmatch(file.name):
-            with suppress(OSError):  # it is named below
+    try:
+        for file in folder.iterdir():
+            if KNOWN.fullmatch(file.name) and not file.is_dir():
                 file.unlink()
-    left = sorted(file.name for file in folder.iterdir())
-    if left:
-        log.warning("%s: expected files of this run only, got %s; they stay", folder, brief(", ".join(left)))
+        if left := sorted(file.name for file in folder.iterdir()):
+            log.warning("%s: expected files of this run only, got %s; they stay", folder, brief(", ".join(left)))
+        else:
+            folder.rmdir()
+    except FileNotFoundError:  # no state was kept
         return
-    with suppress(OSError):  # a file that came in between
-        folder.rmdir()
+    except OSError as error:
+        log.warning("%s: expected to remove it, got: %s; it stays", folder, brief(error))

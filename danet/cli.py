@@ -20,7 +20,7 @@ from danet.datasets.custom import CUSTOM
 from danet.datasets.registry import find_dataset
 from danet.errors import UserError
 from danet.extras import train_extra
-from danet.io.files import written_whole
+from danet.io.files import readable_json, what_instead, written_whole
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -179,18 +179,33 @@ def stream_command(
 ) -> None:
     """Label the latest frames of a stream: read a line of JSON a frame, print {"frame", "action", "score"} a label.
 
-    A frame is {"bodies": ...}, a list of bodies, each a list of V joints, each a
-    list x, y, z in metres; or the joints of one body alone. A body keeps its
-    index in the list, zeros where it was not seen. The last frame is always
-    labelled; null where nobody was seen.
+    Give each frame as {"bodies": ...}: a list of bodies, each a list of V joints,
+    each a list x, y, z in metres. Or give the joints of one body alone. Say who
+    is who by "ids" beside "bodies": an integer or a text for each body. Without
+    ids keep each body at its place in the list, with zeros where it was not seen.
+    Other keys are ignored, and told once.
+
+    The last frame is always labelled. Action and score are null where nobody was
+    seen.
+
+    A bad line does not end the stream. It is told on stderr, and its frame shows
+    nobody. From the eleventh on only the number of bad lines is told, every
+    1,000. The exit code is 2 at the end if any line was bad. Bad is a line that
+    is no frame, or has ids that do not fit. So is a coordinate that is no number
+    or beyond 1,000,000 m, a frame of over 100 bodies, and a line over 1 MiB.
 
     Example: danet stream weights.safetensors < frames.jsonl
     """
+    from danet.inference.frames import bounded_lines
     from danet.inference.predictor import Predictor
-    from danet.inference.stream import labels_of
+    from danet.inference.stream import BadLines, labels_of
 
-    for label in labels_of(Predictor(weights), sys.stdin.buffer, window, every):
-        print(json.dumps(label, ensure_ascii=False), flush=True)
+    bad = BadLines()
+    for label in labels_of(Predictor(weights), bounded_lines(sys.stdin.buffer), window, every, bad):
+        print(readable_json(label), flush=True)
+    bad.sum_up()
+    if bad.count:
+        raise typer.Exit(2)
 
 
 @app.command("draw")
@@ -300,8 +315,11 @@ def export_onnx_command(
 def _read_names(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected a text file of sample names, got: {error}") from None
+    except OSError as error:
+        got = what_instead(error)
+    except UnicodeDecodeError:
+        got = "one that is no UTF-8"
+    raise UserError(f"{path}: expected a text file of sample names, got {got}")
 
 
 def exit_code(command: Callable[[], object]) -> int:

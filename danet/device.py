@@ -2,11 +2,11 @@
 
 import ctypes
 import os
+import stat
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # names and numbers of gli
 LARGEST_INT = (1 << 31) - 1
 
 
-_claims: list[tuple[int, IO]] = []  # the GPU that this process has claimed, and the lock that says so
+_claims: list[tuple[int, int]] = []  # the GPU that this process has claimed, and the open lock that says so
 
 
 def pick_device(threads: int | None = None, index: int | None = None) -> torch.device:
@@ -46,7 +46,8 @@ def pinned(array: np.ndarray) -> Tensor:
 def claim(gpus: int, folder: Path) -> int:
     """The first of so many GPUs that no other process of this user has claimed, or 0 when each is claimed.
 
-    So runs that start at one time take a GPU each. A claim, a locked file in `folder`, ends with its process.
+    So runs that start at one time take a GPU each. A claim, a locked file in `folder`, ends with its process. Anybody
+    may write to `folder`: a file there that is not this user's own is left alone, and its GPU counts as claimed.
     """
     if _claims:
         return _claims[0][0]
@@ -54,12 +55,19 @@ def claim(gpus: int, folder: Path) -> int:
         return 0
     import fcntl
 
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link is followed, none emptied
     for index in range(gpus):
-        lock = (folder / f"danet-{os.getuid()}-gpu{index}.lock").open("w")
         try:
+            lock = os.open(folder / f"danet-{os.getuid()}-gpu{index}.lock", flags, 0o600)
+        except OSError:
+            continue
+        try:
+            status = os.fstat(lock)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
+                raise PermissionError
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            lock.close()
+            os.close(lock)
             continue
         _claims.append((index, lock))
         return index

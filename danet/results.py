@@ -26,7 +26,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class FilePart(Settings):
     """Part of a JSON file. Keys that a reader does not know may stand beside those it does."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=True)
 
 
 class Turned(FilePart):

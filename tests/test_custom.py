@@ -1,6 +1,7 @@
 """Own data: the table and what is wrong with one, layouts, .npy files, and the workflow from table to report."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from conftest import Checkout, kinect_text
 
 from danet.config.base import check
 from danet.config.settings import Prepare, Run, Split, check_config
+from danet.datasets import custom
 from danet.datasets.readers.any_file import read_npy, reader
 from danet.datasets.registry import find_dataset, known_datasets
 from danet.errors import BadRecording, UserError
@@ -134,6 +136,14 @@ def test_requested_runs_auto_takes_own_data_in_place(tmp_path):
     [
         ("", "line 1: expected the columns path, label, subject, view and, if there is one, split, got none"),
         ("path,label,subject\n", "line 1: expected the columns path, .* got none named 'view'"),
+        ("path;label;subject;view\na.npy;wave;1;1\n", "got none named 'path' in 'path;label;subject;view'$"),
+        ("Path,Label,subject,view\n", "got none named 'path' in 'Path,Label,subject,view'$"),
+        ("x" * 10_000 + "\n", "got none named 'path' in 'x{197}...'$"),
+        ("path,label,subject,view,\x1b]0;a\x07\x1b[31mred\n", r"got '\\x1b\]0;a\\x07\\x1b\[31mred'$"),
+        (
+            HEADER + LINES + "a.npy," + "\0" * 1000 + ",1,1\n",
+            r"line 4, column label: expected text, got '(\\x00)+\\?\.\.\..*'$",
+        ),
         ("path,label,subject,view,spilt\n", "line 1: .* got 'spilt'"),
         ("path,label,subject,view,view\n", "line 1: .* got 'view' twice"),
         (HEADER, "column label: expected two or more labels, got 0 in 0 lines"),
@@ -169,6 +179,32 @@ def test_own_data_names_missing_table_and_files(own_data):
     (own_data / "a.npy").write_bytes(b"")
     with pytest.raises(UserError, match=r"expected a file that can be read, got: .*a\.npy: expected a NumPy file"):
         describe(own_data, HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
+
+
+OBSTACLES = {  # how it comes to be, and what is got
+    "pipe": (os.mkfifo, "a pipe or a device"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "a pipe or a device"),
+    "folder": (Path.mkdir, "a folder"),
+}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+@pytest.mark.parametrize("name", ["a.npy", "layout.yaml", "samples.csv"])
+def test_own_data_opens_files_only(own_data, name, obstacle):
+    """Neither a recording, of which the number of joints is looked up, nor what describes it is opened for ever."""
+    make, got = OBSTACLES[obstacle]
+    (own_data / "samples.csv").write_text(HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
+    (own_data / "b.npy").write_bytes(b"")
+    (own_data / name).unlink(missing_ok=True)
+    make(own_data / name)
+    with pytest.raises(UserError, match=rf"{name}: expected a .*, got {got}$"):
+        find_dataset("custom", own_data)
+
+
+def test_own_data_reads_tables_up_to_a_bound(own_data, monkeypatch):
+    monkeypatch.setattr(custom, "LARGEST_BYTES", 10)
+    with pytest.raises(UserError, match=r"samples\.csv: expected a table of .* of at most 10 bytes, got one of "):
+        describe(own_data, HEADER + LINES)
 
 
 def test_own_data_needs_a_layout_for_other_numbers_of_joints(own_data):

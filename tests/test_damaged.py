@@ -13,6 +13,7 @@ import pytest
 from conftest import BAD, FIRST, GOOD, JOINT_LINE, SECOND, START, fill, recording
 
 from danet.cli import main
+from danet.datasets.readers import raw_file
 from danet.datasets.readers.kinect_text import read_skeleton_text
 from danet.errors import BadRecording
 from danet.io.store import open_records
@@ -20,6 +21,7 @@ from danet.preparation import chain
 from danet.preparation.denoise import NOBODY_KEPT
 from danet.preparation.manifest import NO_SAMPLE, NO_TEXT, TWICE
 from danet.preparation.parse import NOBODY, UNREADABLE
+from danet.skeleton.recording import Bodies
 
 
 @pytest.fixture
@@ -97,12 +99,16 @@ DAMAGED = {  # content, then line, frame, body, part of what was expected, part 
     "no_joints": (edited(3, b"0"), 4, 1, 1, JOINTS, "'0'"),
     "negative_frames": (edited(0, b"-14"), 1, 0, 0, FRAMES, "'-14'"),
     "frames_no_number": (edited(0, b"14.0"), 1, 0, 0, FRAMES, "'14.0'"),
-    "too_many_frames": (edited(0, b"999999999999999999"), 394, 15, 0, BODIES, "end of the file"),
+    "too_many_frames": (edited(0, b"999999999999999999"), 1, 0, 0, "at most 1,000,000", "'999"),
+    "more_frames_than_there_are": (edited(0, b"999999"), 394, 15, 0, BODIES, "end of the file"),
+    "more_bodies_than_there_are": (edited(1, b"99"), 30, 1, 2, HEADER, "'1'"),
+    "101_bodies": (recording(9, range(FIRST, FIRST + 101), frames=1), 2, 1, 0, "at most 100", "'101'"),
+    "5_000_000_empty_frames": (b"5000000\n" + b"0\n" * 5_000_000, 1, 0, 0, "at most 1,000,000", "'5000000'"),
     "frames_beyond_int64": (edited(0, b"9" * 30), 1, 0, 0, FRAMES, "'999"),
     "too_few_frames": (edited(0, b"13"), 366, 0, 0, "end of the file after its last frame", "'1'"),
     "negative_bodies": (edited(1, b"-1"), 2, 1, 0, BODIES, "'-1'"),
     "bodies_no_number": (edited(1, b"one"), 2, 1, 0, BODIES, "'one'"),
-    "too_many_bodies": (edited(1, b"999999999999999999"), 30, 1, 2, HEADER, "'1'"),
+    "too_many_bodies": (edited(1, b"999999999999999999"), 2, 1, 0, "at most 100", "'999"),
     "bodies_beyond_int64": (edited(1, b"9" * 30), 2, 1, 0, BODIES, "'999"),
     "id_as_float": (edited(2, b"7.2e16 0 0 0 0 0 0 0 0 2"), 3, 1, 1, HEADER, "7.2e16"),
     "nan": (coordinate(b"nan"), 5, 1, 1, NUMBERS, "'nan 1 1"),
@@ -255,7 +261,7 @@ def link_to_itself(path):
 
 
 OBSTACLES = {  # how it comes to be, and part of what is got
-    "link_to_nothing": (lambda path: path.symlink_to("nowhere"), "No such file"),
+    "link_to_nothing": (lambda path: path.symlink_to("nowhere"), "none"),
     "link_to_itself": (link_to_itself, "Too many levels of symbolic links"),
     "folder": (Path.mkdir, "a folder"),
     "link_to_a_folder": (lambda path: path.symlink_to("."), "a folder"),
@@ -272,7 +278,7 @@ def test_prepare_sets_aside_what_is_no_file(raw, prepare, undisturbed, tmp_path,
     (raw / "loop").symlink_to(raw)
     assert prepare(raw)[0] == 0
     (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
-    assert (row["name"], row["reason"], row["expected"]) == (BAD, UNREADABLE, "a readable file")
+    assert (row["name"], row["reason"], row["expected"]) == (BAD, UNREADABLE, "a file")
     assert got in row["got"]
 
 
@@ -288,7 +294,7 @@ def test_prepare_sets_vanished_file_aside(raw, prepare, undisturbed, tmp_path, m
     monkeypatch.setattr(chain, "make_manifest", vanish)
     assert prepare(raw)[0] == 0
     (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
-    assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "No such file or directory")
+    assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "none")
 
 
 def test_prepare_sets_forbidden_file_aside(raw, prepare, undisturbed, tmp_path, monkeypatch):
@@ -303,7 +309,51 @@ def test_prepare_sets_forbidden_file_aside(raw, prepare, undisturbed, tmp_path, 
     monkeypatch.setattr("builtins.open", refuse)
     assert prepare(raw)[0] == 0
     (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
-    assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "Permission denied")
+    assert (row["name"], row["reason"], row["got"]) == (BAD, UNREADABLE, "one that may not be read")
+
+
+def test_prepare_sets_larger_file_aside(raw, prepare, undisturbed, tmp_path, monkeypatch):
+    largest = max(path.stat().st_size for path in raw.iterdir())
+    monkeypatch.setattr(raw_file, "LARGEST_BYTES", largest)
+    fill(raw, {BAD: WHOLE + b"\n" * largest})
+    assert prepare(raw)[0] == 0
+    (row,) = assert_undisturbed(tmp_path / "out", undisturbed).to_dict("records")
+    assert (row["name"], row["reason"]) == (BAD, UNREADABLE)
+    assert row["expected"] == f"a file of at most {largest:,} bytes"
+    assert row["got"] == f"one of {len(WHOLE) + largest:,} bytes"
+
+
+def read_raw(bodies):
+    """What becomes of a recording that a reader gives, or fails to."""
+
+    def read(*_):
+        if bodies is None:
+            raise MemoryError
+        return bodies
+
+    return raw_file.read_raw_file(read, "a", __file__)
+
+
+@pytest.mark.parametrize(
+    ("frames", "frame", "told"),
+    [
+        (None, [], "expected a recording that fits into memory, got one that does not"),
+        (1_000_001, [0], "expected at most 1,000,000 frames, got 1,000,001"),
+        (3, [0] * 100 + [1] * 101 + [2], "frame 2: expected at most 100 bodies in a frame, got more"),
+        (3, [0] * 100 + [1] * 100 + [2] * 100, None),
+        (1_000_000, [0], None),
+    ],
+)
+def test_read_raw_file_bounds_frames_bodies_and_memory(frames, frame, told):
+    rows = np.array(frame, np.int32)
+    joints = np.ones((len(frame), 25, 3), np.float32)
+    bodies = None if frames is None else Bodies("a", frames, rows, np.arange(len(frame)), joints)
+    if told is None:
+        assert read_raw(bodies) is bodies
+        return
+    with pytest.raises(BadRecording) as caught:
+        read_raw(bodies)
+    assert told in str(caught.value)
 
 
 @pytest.mark.parametrize("line", [0, 1])

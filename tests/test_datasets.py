@@ -135,6 +135,31 @@ def test_read_nw_ucla_refuses_other_files(content):
         NW_UCLA.read("a", "a.json", content)
 
 
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b'{"people": [{"pose_keypoints_2d": []}], "version": 1.3}', "one with 'people', 'version'"),
+        (b"{}", "one with nothing"),
+        (b"[[1, 2]]", "[[1, 2]]"),
+        (b"", "no JSON: Expecting value in line 1, column 1"),
+        (b"[" * 100_000, "lists or objects too deep, one inside the other"),
+        (b"[" + b"9" * 5000 + b"]", "a number of too many digits"),
+        (b"\xff\xfea", "what is no UTF-8"),
+    ],
+)
+def test_read_nw_ucla_says_what_another_file_holds(content, got):
+    with pytest.raises(BadRecording) as caught:
+        NW_UCLA.read("a", "a.json", content)
+    assert str(caught.value) == f"a.json: expected a JSON object with 'skeletons' (NW-UCLA's form), got {got}"
+
+
+@pytest.mark.parametrize("joint", ["[1, 2]", '"x"', "{}"])
+def test_read_nw_ucla_names_no_class_of_python(joint):
+    content = '{"skeletons": [[' + "[1, 2, 3], " * 19 + f"[1, 2, {joint}]]]}}"
+    with pytest.raises(BadRecording, match=r"got lists of unlike lengths, or what is no number$"):
+        NW_UCLA.read("a", "a.json", content.encode())
+
+
 def uestc_text(joints):
     lines = []
     for frame in joints:

@@ -1,5 +1,6 @@
 """Which machine a run takes: processes that start at one time take a GPU each."""
 
+import os
 import subprocess
 import sys
 
@@ -24,3 +25,24 @@ def test_claim_gives_each_process_a_gpu_until_it_ends(tmp_path):
     assert fourth == ["1", "1"]
     for process in (process1, process3, process4):
         process.communicate("")
+
+
+def test_claim_neither_follows_nor_empties_what_somebody_put_in_its_place(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("all of it")
+    (tmp_path / f"danet-{os.getuid()}-gpu0.lock").symlink_to(precious)
+    process, claimed = claimer(tmp_path)
+    process.communicate("")
+    assert claimed == ["1", "1"]
+    (tmp_path / f"danet-{os.getuid()}-gpu1.lock").unlink()
+    os.mkfifo(tmp_path / f"danet-{os.getuid()}-gpu1.lock")
+    process, claimed = claimer(tmp_path)
+    process.communicate("")
+    assert claimed == ["0", "0"], "none is left: the first is shared"
+    assert precious.read_text() == "all of it"
+
+
+def test_claim_where_no_lock_can_be_written(tmp_path):
+    process, claimed = claimer(tmp_path / "absent")
+    process.communicate("")
+    assert claimed == ["0", "0"]

@@ -1,5 +1,8 @@
 """Evaluation on the test part: scores by name, and accuracies that follow from them."""
 
+import shutil
+
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ from made_training import make_prepared, train_once
 
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.errors import UserError
+from danet.evaluation.attention import attention_maps
 from danet.evaluation.evaluate import evaluate
 from danet.io.files import read_json
 
@@ -92,6 +96,36 @@ def test_evaluate_without_epochs_and_corruptions_leaves_them_out(prepared, run, 
 def test_evaluate_refuses_a_run_record_that_is_none(prepared, run, tmp_path):
     (tmp_path / "weights.safetensors").symlink_to(run / "weights.safetensors")
     (tmp_path / "run.json").write_text('{"dataset": "nw_ucla"}')
-    with pytest.raises(UserError, match=r"run\.json: 'title': Field required"):
+    with pytest.raises(UserError, match=r"run\.json: 'title': expected a value, got none"):
         evaluated(prepared, tmp_path, tmp_path)
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_evaluate_refuses_epochs_of_another_network(prepared, run, tmp_path):
+    train_once(prepared, tmp_path / "wide", train={"epochs": 1, "keep_epochs": True}, model={"width": 32})
+    for epochs, got in (
+        (run / "weights.safetensors", "'channel_scale': expected weights of an epoch"),
+        (tmp_path / "wide/epochs.safetensors", r"'1\..*': expected weights of an epoch, .* of the shape"),
+    ):
+        with pytest.raises(UserError, match=f"{epochs}: {got}") as caught:
+            evaluated(prepared, run, tmp_path, epochs=epochs)
+        assert len(str(caught.value)) <= 500
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_every_stage_refuses_sequences_with_a_flipped_bit(prepared, run, tmp_path):
+    """Where they are learnt from, tested on and looked at."""
+    content = bytearray((prepared / "centred.h5").read_bytes())
+    with h5py.File(prepared / "centred.h5") as file:
+        content[file["rows/joints"].id.get_chunk_info(0).byte_offset + 10] ^= 1
+    (tmp_path / "centred.h5").write_bytes(content)
+    shutil.copy(prepared / "split.parquet", tmp_path)
+    maps = {"maps": tmp_path / "maps.parquet", "shown": tmp_path / "shown.json", "dataset": NW_UCLA}
+    data = {"centred": tmp_path / "centred.h5", "split": tmp_path / "split.parquet"}
+    for stage in (
+        lambda: train_once(tmp_path, tmp_path / "run"),
+        lambda: evaluated(tmp_path, run, tmp_path),
+        lambda: attention_maps(weights=run / "weights.safetensors", **data, **maps),
+    ):
+        with pytest.raises(UserError, match=r"centred\.h5: expected contents of hash .* the file is damaged"):
+            stage()

@@ -89,9 +89,11 @@ def test_read_skeleton_text_refuses_truncated_text(joints):
     [
         (0, b"-3", "number of frames"),
         (0, b"many", "number of frames"),
-        (0, b"999999999999", "number of bodies"),
+        (0, b"999999", "number of bodies"),
+        (0, b"999999999999", "number of frames, at most 1,000,000"),
         (1, b"-1", "number of bodies"),
-        (1, b"888888888888", "an integer id"),
+        (1, b"88", "an integer id"),
+        (1, b"888888888888", "number of bodies, at most 100"),
         (1, b"1 1", "number of bodies"),
         (2, b"7.2e16 0 0 0 0 0 0 0 0 2", "an integer id"),
         (2, b"7 0 0 0 0", "an integer id"),

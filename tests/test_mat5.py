@@ -2,6 +2,8 @@
 
 import io
 import struct
+import time
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from danet.datasets.readers.mat5 import LARGEST_BYTES, read_mat5
+from danet.datasets.readers.uestc import read_uestc
+from danet.errors import BadRecording
 
 
 def mat(compressed=False, **arrays):
@@ -67,3 +71,54 @@ def test_read_mat5_refuses_truncated_file(rng):
         for length in range(129, len(content)):
             with pytest.raises(ValueError):
                 read_mat5(content[:length])
+
+
+def handmade(shape=(1, 75), name=b"v", kind=9, data=bytes(600), compressed=False):
+    """A file whose single matrix claims these things."""
+    parts = ((6, struct.pack("<II", 6, 0)), (5, struct.pack(f"<{len(shape)}i", *shape)), (1, name), (kind, data))
+    matrix = b"".join(struct.pack("<II", of, len(part)) + part + bytes(-len(part) % 8) for of, part in parts)
+    element = struct.pack("<II", 14, len(matrix)) + matrix
+    if compressed:
+        packed = zlib.compress(element)
+        element = struct.pack("<II", 15, len(packed)) + packed
+    return mat()[:128] + element
+
+
+FALSE_CLAIMS = {  # part of what is got
+    "8_dimensions": ({"shape": (2**31 - 1,) * 8}, "a matrix of shape"),
+    "9_dimensions": ({"shape": (1, 75) + (1,) * 7}, "9 dimensions, more than 8"),
+    "100000_dimensions": ({"shape": (2**31 - 1,) * 100_000, "compressed": True}, "100000 dimensions, more than 8"),
+    "no_numbers_of_a_huge_shape": ({"shape": (0, *(2**31 - 1,) * 7), "data": b""}, None),
+    "long_name": ({"name": b"v" * 100_000, "compressed": True}, "a name of 100000 letters, more than 63"),
+    "name_to_act_on": ({"shape": (1, 600), "kind": 2, "name": b"\x1b[31m"}, r"\x1b[31m (1, 600)"),
+    "other_bytes": ({"shape": (2, 75)}, "a matrix of shape (2, 75) in 600 bytes"),
+    "bytes_as_numbers": (
+        {"shape": (2**17, 75), "kind": 2, "data": bytes(75 * 2**17), "compressed": True},
+        "9830400 numbers, more than 8388608",
+    ),
+}
+
+
+@pytest.mark.parametrize("claim", FALSE_CLAIMS)
+def test_read_uestc_takes_no_claim_of_a_mat_on_trust(claim):
+    claimed, got = FALSE_CLAIMS[claim]
+    content = handmade(**claimed)
+    begun = time.perf_counter()
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadRecording) as caught:
+            read_uestc("a", "a.mat", content)
+        assert tracemalloc.get_traced_memory()[1] < 2 * LARGEST_BYTES
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - begun < 2
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+    assert got is None or got in caught.value.got
+
+
+def test_read_uestc_names_some_of_many_other_arrays():
+    element = handmade(shape=(1, 1), data=bytes(8))[128:]
+    with pytest.raises(BadRecording, match=r"got v \(1, 1\)$"):
+        read_uestc("a", "a.mat", mat()[:128] + 1000 * element)
+    assert read_mat5(handmade(shape=(1, 75)))["v"].shape == (1, 75)

@@ -108,7 +108,7 @@ def test_predictor_fuses_views(trained):
         ("empty.skeleton", "2\n0\n0\n", "expected a body in at least one frame"),
         ("other.json", json.dumps({"skeletons": [[[1, 2, 3]] * 20]}), "expected the joints of kinect_v2_25"),
         ("notes.pdf", "", "expected a file that ends in"),
-        ("absent.skeleton", None, "expected a readable file"),
+        ("absent.skeleton", None, "expected a file, got none"),
     ],
 )
 def test_predict_command_says_in_one_line_what_cannot_be_labelled(trained, tmp_path, name, content, message):

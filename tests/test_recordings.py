@@ -1,4 +1,4 @@
-"""Arrays, folders and streams get the scores of the files that show the same, and one line for what is none."""
+"""Arrays and folders get the scores of the files that show the same, and one line for what is none."""
 
 import csv
 import json
@@ -20,7 +20,6 @@ from danet.errors import UserError
 from danet.inference.output import Predictions
 from danet.inference.predictor import Predictor, load, scores_by_file
 from danet.inference.recordings import read_sequence, recordings_in
-from danet.inference.stream import labels_of
 from danet.models.weights import build_model, describe, save_weights
 from danet.preparation.parse import read_recording
 from danet.simulate.simulate import simulate
@@ -54,8 +53,8 @@ def predictor(demo):
     return load(demo / "results/demo/cross_view/danet/seed0/weights.safetensors")
 
 
-def danet(demo, *arguments, given=None):
-    return subprocess.run([DANET, *map(str, arguments)], cwd=demo, input=given, capture_output=True, text=True)
+def danet(demo, *arguments):
+    return subprocess.run([DANET, *map(str, arguments)], cwd=demo, capture_output=True, text=True)
 
 
 def array_of(file: Path) -> np.ndarray:
@@ -164,7 +163,7 @@ def test_predictions_of_views_go_on_after_unreadable_view(demo, predictor, tmp_p
     assert prediction.best == predictor.named(predictor.scores(*good[:2]), 1)
     assert predictions.failed == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"danet: {tmp_path}/absent.skeleton: expected a readable file")
+    assert line.startswith(f"danet: {tmp_path}/absent.skeleton: expected a file, got none")
 
 
 def test_predictions_spell_out_names_that_are_no_text(demo, predictor, tmp_path):
@@ -189,68 +188,6 @@ def test_predictions_label_low_scores_unknown(demo, predictor):
     assert (entry["label"], len(entry["predictions"])) == ("unknown", 5)
     rows = danet(demo, "predict", weights, file, "--unknown-below", 1, "--csv", "--top", 1).stdout.splitlines()
     assert rows[1] == f"{file},0,unknown,"
-
-
-def lines_of(joints: np.ndarray) -> list[bytes]:
-    return [json.dumps({"bodies": frame.tolist()}).encode() for frame in joints.swapaxes(0, 1)]
-
-
-def test_labels_of_stream_equal_those_of_a_file(demo, predictor, tmp_path):
-    for joints in (array_of(of_two(demo)), array_of(alone(demo))):
-        length = joints.shape[1]
-        labels = list(labels_of(predictor, lines_of(joints), window=16, every=7))
-        assert [label["frame"] for label in labels] == sorted({*range(7, length + 1, 7), length})
-        assert length > 16
-        for label in labels[2:]:
-            np.save(tmp_path / "window.npy", joints[:, label["frame"] - 16 : label["frame"]])
-            (best,) = predictor.named(predictor.scores(tmp_path / "window.npy"), 1)
-            assert label["action"] == best["action"]
-            assert label["score"] == pytest.approx(best["score"], abs=1e-6)
-    plain = [json.dumps(frame.tolist()).encode() for frame in joints[0]]
-    assert list(labels_of(predictor, plain, window=16, every=7)) == labels
-
-
-def test_labels_of_stream_without_anybody_are_none(predictor):
-    assert list(labels_of(predictor, [b'{"bodies": []}'] * 3, window=2, every=2)) == [
-        {"frame": 2, "action": None, "score": None},
-        {"frame": 3, "action": None, "score": None},
-    ]
-    assert list(labels_of(predictor, [], window=2, every=2)) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "got"),
-    [
-        ("", "JSONDecodeError"),
-        ("7", r"shape \(\)"),
-        ('{"body": []}', "an object without 'bodies'"),
-        ("[[1, 2, 3]]", r"shape \(1, 3\)"),
-        ('{"bodies": [[1], [1, 2]]}', "ValueError"),
-        (json.dumps([["1", "2", "3"]] * 25), "what is no number"),
-        (json.dumps([[10**30, 2, 3]] * 25), "what is no number"),
-        ("[" * 100_000, "RecursionError|JSONDecodeError"),
-        (json.dumps([[float("nan"), 2, 3]] * 25), "one beyond, or no number"),
-        (json.dumps([[1e300, 2, 3]] * 25), "one beyond, or no number"),
-    ],
-)
-def test_labels_of_refuses_lines_that_are_no_frame(predictor, line, got):
-    given = [b'{"bodies": []}', b'{"bodies": []}', line.encode()]
-    labels = labels_of(predictor, given, window=2, every=2)
-    assert next(labels)["frame"] == 2
-    with pytest.raises(UserError, match=f"standard input, line 3: expected .*got ({got})") as caught:
-        next(labels)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_stream_command_prints_labels(demo, predictor):
-    joints = array_of(alone(demo))
-    given = "\n".join([*(line.decode() for line in lines_of(joints)[:20]), "no frame", ""])
-    weights = "results/demo/cross_view/danet/seed0/weights.safetensors"
-    done = danet(demo, "stream", weights, "--every", 10, given=given)
-    assert done.returncode == 2
-    assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [10, 20]
-    (error,) = done.stderr.splitlines()
-    assert error.startswith("danet: standard input, line 21: expected")
 
 
 def test_readme_python_labels_a_file(demo):

@@ -171,7 +171,7 @@ def test_costs_are_those_of_each_method(tmp_path):
         assert row[2:7] == ["64 frames, 20 joints, 1 person", "250,282", "34.50", "117", "528"]
         assert row[7:-1] == ["6.90", "10.50", "22.0", "", f"{EVIL}, 2 threads, float32"]
     (tmp_path / "cost.json").write_text(json.dumps(cost | {"peak_gflops": 0}))
-    with pytest.raises(UserError, match="'peak_gflops': Input should be greater than 0"):
+    with pytest.raises(UserError, match="'peak_gflops': expected more than 0"):
         render([], [], PUBLISHED, tmp_path / "report", costs=[tmp_path / "cost.json"])
 
 

@@ -47,6 +47,20 @@ def test_attention_section_draws_two_samples_of_one_action_apart(tmp_path):
     assert "another" not in Path(f"{stem}.svg").read_text()
 
 
+def test_attention_section_draws_actions_of_long_and_like_names(tmp_path):
+    """A file's name has at most 255 bytes, however long an action's is, and no file is written over another."""
+    run = make_run(tmp_path / "results")
+    attention = make_attention()
+    actions = ["Ä" * 300, "Ä" * 301, "wave", "wave 2", "wave", "?!"]
+    shown = [attention["shown"][0] | {"action": action, "performance": action} for action in actions]
+    (run / "attention.json").write_text(json.dumps(attention | {"shown": shown}))
+    render([run], [], PUBLISHED, tmp_path / "report")
+    figures = [path for path in (tmp_path / "report/figures").glob("*--attention-*") if "moving" not in path.name]
+    stills = [path for path in figures if not path.stem.endswith("-pairs")]
+    assert len(stills) == len(actions)
+    assert all(len(path.name.encode()) < 150 for path in figures)
+
+
 def test_attention_section_is_missing_for_a_network_without_maps(tmp_path):
     """And is there for the other method of the same protocol."""
     mapped, other = (make_run(tmp_path / "results", method=method) for method in ("danet", "other"))

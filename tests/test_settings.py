@@ -1,5 +1,7 @@
 """The settings: what is wrong is named, changes are laid over the rest, and what is made from them is up to date."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from danet.config.base import REMOVED, RENAMED, overlaid
 from danet.config.networks import NETWORKS
 from danet.config.settings import Config, check_config, read_config
 from danet.errors import UserError
+from danet.skeleton.layout import read_layout
 from tools.generate import schema, settings_page
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +45,7 @@ def models_in(name, kind=Config):
 def test_config_that_is_shipped_is_sound():
     config = check_config(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
     assert config.runs == "auto"
+    assert read_config(ROOT / "config/config.yaml") == config
 
 
 @pytest.mark.parametrize(
@@ -105,10 +109,154 @@ def test_check_config_says_what_was_removed(name):
 
 
 def test_read_config_refuses_what_is_no_settings(tmp_path):
-    for text, got in (("- 1", "expected settings by name, got list"), ("a: [", "expected a YAML file of settings")):
+    for text, got in (("- 1", r"expected settings by name, got \[1\]"), ("", "expected settings by name, got nothing")):
         (tmp_path / "config.yaml").write_text(text)
-        with pytest.raises(UserError, match=rf"config\.yaml: {got}"):
+        with pytest.raises(UserError, match=rf"config\.yaml: {got}$"):
             read_config(tmp_path / "config.yaml")
+
+
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9 if n else ['x'] * 9)}]\n" for n in range(9))
+YAML_OF_NO_VALUE = {  # a text, and part of what is got
+    "aliases": (BOMB, "more than 100,000 values in line 6"),
+    "merged": (BOMB.replace("[", "{<<: [").replace("]", "]}").replace("x", "{x: 1}"), "more than 100,000 values"),
+    "chain": (
+        "".join(f"a{n}: &a{n} [{f'*a{n - 1}' if n else 1}]\n" for n in range(1000)),
+        "more than 100,000 values",
+    ),
+    "endless": ("a: &a [*a]", "the alias '*a' inside of what it stands for in line 1"),
+    "date": ("data: 2020-99-99", "'2020-99-99', which is no date in line 1"),
+    "truth": ("runs: 1\ndata: !!bool maybe", "'maybe', which is no true or false in line 2"),
+    "no_whole_number": ("data: !!int ''", "which is no whole number in line 1"),
+    "long_number": ("seeds: [" + "9" * 5000 + "]", "which is no whole number in line 1"),
+    "no_timestamp": ("data: !!timestamp x", "'x', which is no date in line 1"),
+    "brackets": ("[" * 5000, "more than 32 levels, one inside the other in line 1"),
+    "dashes": ("- " * 5000, "more than 32 levels"),
+    "open_bracket": ("a: [", "in line 1"),
+    "two_documents": ("a: 1\n---\na: 2", "in line 2"),
+    "no_text": (b"data: \xff", "a byte 0xff, which is no UTF-8"),
+    "nul": ("\0", "special characters are not allowed"),
+    "object": ("data: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+    "key_that_is_a_list": ("? [a]\n: 1", "unhashable key"),
+}
+
+
+@pytest.mark.parametrize("kind", YAML_OF_NO_VALUE)
+@pytest.mark.parametrize(("read", "what"), [(read_config, "settings"), (read_layout, "a layout")])
+def test_yaml_that_is_no_value_is_refused_soon_and_in_one_line(tmp_path, kind, read, what):
+    text, got = YAML_OF_NO_VALUE[kind]
+    file = tmp_path / "file.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    begun = time.perf_counter()
+    with pytest.raises(UserError) as caught:
+        read(file)
+    assert time.perf_counter() - begun < 2
+    told = str(caught.value)
+    assert f"file.yaml: expected a YAML file of {what}, got: " in told
+    assert got in told
+    assert told.isprintable()
+    assert len(told) <= 500
+
+
+def test_yaml_is_read_from_files_up_to_a_bound(tmp_path):
+    file = tmp_path / "file.yaml"
+    file.write_text("#" * 300_000)
+    with pytest.raises(UserError, match=r"settings of at most 262,144 bytes, got one of 300,000 bytes$"):
+        read_config(file)
+    with pytest.raises(UserError, match=r"absent\.yaml: expected a YAML file of settings, got none$"):
+        read_config(tmp_path / "absent.yaml")
+    with pytest.raises(UserError, match=r"expected a YAML file of settings, got a folder$"):
+        read_config(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"expected a YAML file of settings, got a pipe or a device$"):
+        read_config(tmp_path / "pipe")
+
+
+def endless(levels, leaf="x"):
+    value = [leaf] * 10
+    for _ in range(levels):
+        value = [value] * 10
+    return value
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"attention": endless(20)}, "expected at most 100,000 values, got more"),
+        ({"methods": {"a": {"b": endless(20)}}}, "expected at most 100,000 values, got more"),
+        (nested(".".join("a" * 50), 1), "expected at most 40 levels"),
+        ({"data": endless(3)}, "'data': expected text, got [[[["),
+        ({"x" * 100_000: 1}, f"'{'x' * 57}...': no such setting"),
+        ({"train": {f"a{n}": 1 for n in range(1000)}}, "and 995 more"),
+        (
+            {"train": {"epochs": 10**6000}},
+            "'train.epochs': expected 100000 or less, got a number of more than 40 digits",
+        ),
+    ],
+)
+def test_check_config_never_spells_out_a_whole_value(values, told):
+    begun = time.perf_counter()
+    refused = refusal(values)
+    assert time.perf_counter() - begun < 2
+    assert told in refused
+    assert len(refused) <= 500
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("train.learning_rate", float("inf"), "expected a finite number, got inf"),
+        ("train.max_grad_norm", float("nan"), "expected a finite number, got nan"),
+        ("prepare.widest_spread", float("inf"), "expected a finite number, got inf"),
+        ("train.learning_rate", True, "expected a number, got true"),
+        ("train.learning_rate", "fast", "expected a number, got 'fast'"),
+        ("clips.test_crops", [1.0, True], "expected a number, got true"),
+        ("train.epochs", True, "expected a whole number, got true"),
+        ("train.epochs", 1.5, "expected a whole number, got 1.5"),
+        ("train.epochs", None, "expected a whole number, got nothing"),
+        ("train.epochs", 0, "expected more than 0, got 0"),
+        ("model.blocks", False, "expected a whole number, got false"),
+        ("model.width", 4100, "expected 4096 or less, got 4100"),
+        ("clips.frames", 10_008, "expected 10000 or less, got 10008"),
+        ("clips.test_crops", [1.0] * 65, "expected at most 64 of them, got more"),
+        ("clips.streams", ["joint"] * 6, "expected at most 5 of them, got more"),
+        ("clips.streams", "joint", "expected a list, got 'joint'"),
+        ("seeds", 3, "expected a list of numbers, as [0, 1], got 3"),
+        ("seeds", "01", "expected a list of numbers, as [0, 1], got '01'"),
+        ("ablation.seeds", 3, "expected a list of numbers, as [0, 1], got 3"),
+        ("seeds", [0, 1, 0], "expected each seed once, got 0 twice"),
+        ("seeds", [-1], "expected 0 or more, got -1"),
+        ("seeds", [2**32], "expected 4294967295 or less, got 4294967296"),
+        ("seeds", [True], "expected a whole number, got true"),
+        ("seeds", [], "expected at least 1 of them, got 0"),
+        ("train", 3, "expected values by name, got 3"),
+        ("train.refit", 3, "expected true or false, got 3"),
+        ("train.schedule", "linear", "expected 'cosine' or 'constant', got 'linear'"),
+    ],
+)
+def test_check_config_refuses_senseless_values_in_words(name, value, told):
+    refused = refusal(nested(name, value))
+    assert refused.startswith(f"config: '{name}")
+    assert refused.endswith(f"': {told}")
+
+
+def test_check_config_takes_numbers_as_yaml_writes_them():
+    config = check_config(yaml.safe_load("train: {learning_rate: 1e-3, weight_decay: 0, epochs: 3}\nseeds: [7, 0]"))
+    assert (config.train.learning_rate, config.train.weight_decay, config.seeds) == (0.001, 0, (7, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("trian", "train"),
+        ("train.epoch", "epochs"),
+        ("model.widht", "width"),
+        ("clips.frame", "frames"),
+        ("ablation.variant", "variants"),
+    ],
+)
+def test_check_config_says_which_setting_was_meant(name, meant):
+    assert refusal(nested(name, 1)) == f"config: '{name}': no such setting, did you mean '{meant}'?"
+    assert refusal({"train": {"qqqqq": 1}}) == "config: 'train.qqqqq': no such setting"
 
 
 def test_data_set_changes_only_what_it_names():

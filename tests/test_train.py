@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,7 @@ from danet.datasets.nw_ucla import NW_UCLA
 from danet.errors import UserError
 from danet.io.files import read_json
 from danet.io.store import open_records, write_records
-from danet.models.weights import load_model
+from danet.models.weights import load_model, read_tensors, save_weights
 from danet.skeleton.recording import Sequence
 from danet.training.train import refuse_chance
 
@@ -191,12 +192,12 @@ def test_train_with_refit_learns_from_the_validation_part_too(prepared, tmp_path
     assert history[:3] != history[3:]
 
 
-def stopped_at_its_last_file(prepared, folder, monkeypatch):
+def stopped_at_its_last_file(prepared, folder, monkeypatch, **changes):
     """A run that ends after the last epoch, before the last file."""
     with monkeypatch.context() as patched:
         patched.setattr("danet.training.run_files.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train_once(prepared, folder)
+            train_once(prepared, folder, **changes)
     assert (folder / ".resume/state.safetensors").exists()
 
 
@@ -218,6 +219,63 @@ def test_train_does_not_take_up_state_of_another_split(prepared, tmp_path, monke
     parts.to_parquet(tmp_path / "other/split.parquet")
     (tmp_path / "other/centred.h5").symlink_to(prepared / "centred.h5")
     assert same(train_once(tmp_path / "other", tmp_path / "a"), train_once(tmp_path / "other", tmp_path / "b"))
+
+
+def test_train_ends_well_beside_files_that_are_none_of_its_own(prepared, tmp_path, monkeypatch, caplog):
+    stopped_at_its_last_file(prepared, tmp_path, monkeypatch)
+    resume = tmp_path / ".resume"
+    for name in (".epoch9.safetensors.partial", ".state.safetensors.0-1-2.partial", "epoch9.safetensors", "notes.txt"):
+        (resume / name).write_text("left over")
+    (resume / "epoch8.safetensors").mkdir()
+    train_once(prepared, tmp_path)
+    assert (tmp_path / "run.json").exists()
+    assert sorted(path.name for path in resume.iterdir()) == ["epoch8.safetensors", "notes.txt"]
+    assert "got epoch8.safetensors, notes.txt; they stay" in caplog.text
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+
+
+def lose_history(path):
+    tensors, written = read_tensors(path)
+    save_weights(path, tensors, written | {"history": written["history"][1:]})
+
+
+def lose_a_tensor(path):
+    tensors, written = read_tensors(path)
+    save_weights(path, {key: value for key, value in tensors.items() if key != "ema_model.channel_scale"}, written)
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lose_history, lose_a_tensor])
+def test_train_starts_anew_from_a_damaged_state(prepared, tmp_path, monkeypatch, caplog, damage):
+    stopped_at_its_last_file(prepared, tmp_path / "a", monkeypatch)
+    damage(tmp_path / "a/.resume/state.safetensors")
+    caplog.clear()
+    again = train_once(prepared, tmp_path / "a")
+    (said,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    assert said.startswith(f"{tmp_path / 'a/.resume'}: expected the state of this run, got: ")
+    assert said.endswith("; starting anew")
+    assert "\n" not in said
+    assert same(again, train_once(prepared, tmp_path / "b"))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_short])
+def test_train_starts_anew_where_a_kept_epoch_is_gone(prepared, tmp_path, monkeypatch, caplog, damage):
+    stopped_at_its_last_file(prepared, tmp_path / "a", monkeypatch, train={"keep_epochs": True})
+    damage(tmp_path / "a/.resume/epoch2.safetensors")
+    caplog.clear()
+    again = train_once(prepared, tmp_path / "a", train={"keep_epochs": True})
+    assert "epoch2.safetensors" in caplog.text
+    assert "starting anew" in caplog.text
+    assert same(again, train_once(prepared, tmp_path / "b"))
+    assert {key.partition(".")[0] for key in read_tensors(tmp_path / "a/epochs.safetensors")[0]} == {"1", "2", "3"}
 
 
 def test_train_stops_at_a_loss_that_is_not_finite(prepared, tmp_path):

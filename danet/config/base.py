@@ -1,12 +1,30 @@
 """What all settings share: they are frozen, checked, and refused by name."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
-from danet.errors import UserError
+from danet.errors import UserError, one_line, shown
+from danet.io.yaml_text import MOST_VALUES
 
+MOST_LEVELS = 40
+MOST_ERRORS = 5  # that one message names
+LONGEST_NAME = 60  # of a setting, in a message
+
+
+def _no_truth(value: object) -> object:
+    """Errors: ValueError for true and false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+Whole = Annotated[int, Strict()]
+Positive = Annotated[Whole, Field(gt=0)]
+Real = Annotated[float, BeforeValidator(_no_truth)]
+PositiveReal = Annotated[Real, Field(gt=0)]
 S = TypeVar("S", bound="Settings")
 
 RENAMED = {  # settings by the names that they had before 0.2.0
@@ -26,12 +44,32 @@ RENAMED = {  # settings by the names that they had before 0.2.0
     "train.replay": "train.cuda_graphs",
 }
 REMOVED = ("train.compile", "train.map_agreement")
+WORDS = {  # for pydantic's kinds of errors
+    "missing": "expected a value, got none",
+    "finite_number": "expected a finite number",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected {le} or less",
+    "literal_error": "expected {expected}",
+    "string_too_short": "expected text",
+    "string_too_long": "expected at most {max_length} letters",
+    "too_short": "expected at least {min_length} of them, got {actual_length}",
+    "too_long": "expected at most {max_length} of them, got more",
+    "invalid_key": "expected names of settings",
+}
+WORDS |= dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "expected a whole number")
+WORDS |= dict.fromkeys(("float_type", "float_parsing"), "expected a number")
+WORDS |= dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false")
+WORDS |= dict.fromkeys(("string_type", "string_sub_type"), "expected text")
+WORDS |= dict.fromkeys(("list_type", "tuple_type"), "expected a list")
+WORDS |= dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected values by name")
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and a name that is not known is refused."""
+    """Base of all settings: frozen; a name that is not known is refused, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 def multiple_of(checked: S, name: str, value: int, divisor_name: str, divisor: int) -> S:
@@ -46,28 +84,77 @@ def check(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{where}: {'; '.join(_explain(item, values) for item in error.errors())}") from None
+        errors = error.errors(include_url=False)
+        told = [_explain(item, kind, values) for item in errors[:MOST_ERRORS]]
+        more = [f"and {len(errors) - MOST_ERRORS:,} more"] if len(errors) > MOST_ERRORS else []
+        raise UserError(f"{where}: {'; '.join(told + more)}") from None
 
 
-def _explain(error: Any, values: Mapping[str, Any]) -> str:
+def refuse_endless(values: object, where: str) -> None:
+    """Errors: UserError for more values, or more levels of them, than anybody writes.
+
+    What YAML's aliases make is small in memory, and endless to walk through.
+    """
+    waiting, count = [(values, 0)], 0
+    while waiting:
+        value, level = waiting.pop()
+        count += 1
+        inside = list(value.values()) if isinstance(value, Mapping) else value
+        if not isinstance(inside, (list, tuple)):
+            continue
+        if count + len(waiting) + len(inside) > MOST_VALUES:
+            raise UserError(f"{where}: expected at most {MOST_VALUES:,} values, got more")
+        if level == MOST_LEVELS:
+            raise UserError(f"{where}: expected at most {MOST_LEVELS} levels, one inside the other, got more")
+        waiting += [(each, level + 1) for each in inside]
+
+
+def _explain(error: Any, kind: type[BaseModel], values: Mapping[str, Any]) -> str:
     """One of pydantic's errors in words; the place names settings only, not which network's they are."""
     place: list[str] = []
     inside: Any = values
     for key in error["loc"]:
         if isinstance(inside, Mapping) and key not in inside and error["type"] != "missing":
             continue  # the network that was chosen
-        place.append(str(key))
+        place.append(one_line(str(key), LONGEST_NAME))
         inside = inside[key] if isinstance(inside, (Mapping, list, tuple)) and error["type"] != "missing" else None
     name = f"'{'.'.join(place)}': " if place else ""
     if error["type"] == "extra_forbidden":
         old = ".".join(place[-2:])
         if old in REMOVED:
             return f"{name}no such setting any more"
-        return name + (f"now called '{RENAMED[old]}'" if old in RENAMED else "no such setting")
+        if old in RENAMED:
+            return f"{name}now called '{RENAMED[old]}'"
+        near = get_close_matches(place[-1], _names_beside(kind, place), n=1)
+        return f"{name}no such setting" + "".join(f", did you mean '{known}'?" for known in near)
     if error["type"] == "union_tag_invalid":
         return f"{name}expected the name of a network, {error['ctx']['expected_tags']}, got '{error['ctx']['tag']}'"
-    told = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
-    return f"{name}{told}" if ", got " in told else f"{name}{told}, got {error['input']!r}"
+    told = _told(error)
+    return f"{name}{told}" if ", got " in told else f"{name}{told}, got {shown(error['input'])}"
+
+
+def _told(error: Any) -> str:
+    """What was expected, in words."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    bounds = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in error.get("ctx", {}).items()}
+    return WORDS[error["type"]].format(**bounds) if error["type"] in WORDS else error["msg"]
+
+
+def _names_beside(kind: type[BaseModel], place: list[str]) -> list[str]:
+    """The settings that there are in the group in which the last one of `place` was looked for."""
+    groups = [kind]
+    for key in place[:-1]:
+        fields = [group.model_fields[key] for group in groups if key in group.model_fields]
+        groups = [group for field in fields for group in _groups_in(field.annotation)]
+    return [name for group in groups for name in group.model_fields]
+
+
+def _groups_in(annotation: Any) -> list[type[BaseModel]]:
+    """The groups of settings that a type allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [group for inside in get_args(annotation) for group in _groups_in(inside)]
 
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

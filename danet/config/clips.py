@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from danet.config.base import Settings
+from danet.config.base import Positive, Real, Settings
 
 Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "distance"]
 
@@ -12,44 +12,46 @@ Stream = Literal["joint", "bone", "joint_motion", "bone_motion", "distance"]
 class ClipSettings(Settings):
     """How a sequence becomes the clip that the network sees."""
 
-    frames: PositiveInt = Field(
-        32, description="Frames of a clip, spread evenly over the part of the sequence it covers."
+    frames: Positive = Field(
+        32, le=10_000, description="Frames of a clip, spread evenly over the part of the sequence it covers."
     )
     streams: tuple[Stream, ...] = Field(
         ("joint", "bone", "joint_motion", "bone_motion"),
         min_length=1,
+        max_length=5,
         description="What the channels of a clip hold: where each joint is, the bone that ends there, the motion of "
         "both; distance: how far the joint is from the root and from the end of each part, which no turn changes.",
     )
     face_camera: bool = Field(
         True, description="Turn each sequence about the vertical so that hips and shoulders lie along x on average."
     )
-    shortest_crop: float = Field(
+    shortest_crop: Real = Field(
         0.6, gt=0, le=1, description="In training a clip covers at least this share of the sequence."
     )
-    turn_degrees: float = Field(
+    turn_degrees: Real = Field(
         20.0, ge=0, le=180, description="In training, a random turn about the vertical of up to this."
     )
-    tilt_degrees: float = Field(
+    tilt_degrees: Real = Field(
         10.0, ge=0, le=90, description="In training, a random tilt about the two level axes of up to this."
     )
-    scale: float = Field(0.1, ge=0, lt=1, description="In training, a random change of body size of up to this share.")
-    test_crops: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+    scale: Real = Field(0.1, ge=0, lt=1, description="In training, a random change of body size of up to this share.")
+    test_crops: tuple[Annotated[Real, Field(gt=0, le=1)], ...] = Field(
         (1.0,),
         min_length=1,
+        max_length=64,
         description="At test, shares of a sequence that crops cover: one crop of all of it, three of each smaller "
         "share. Their scores are averaged, and the more confident a crop, the more it counts.",
     )
-    mirror: float = Field(
+    mirror: Real = Field(
         0.0,
         ge=0,
         le=1,
         description="In training, the chance that left and right change places; 0 where actions have a side.",
     )
-    masked_joints: float = Field(
+    masked_joints: Real = Field(
         0.0, ge=0, lt=1, description="In training, the chance that a joint's channels are zero throughout a clip."
     )
-    jitter_metres: float = Field(
+    jitter_metres: Real = Field(
         0.0, ge=0, description="In training, normal noise on every joint, of a deviation of up to this."
     )
-    jitter_chance: float = Field(1.0, gt=0, le=1, description="In training, the chance that a clip has such noise.")
+    jitter_chance: Real = Field(1.0, gt=0, le=1, description="In training, the chance that a clip has such noise.")

@@ -5,9 +5,9 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, TypeAdapter, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
-from danet.config.base import Settings, multiple_of
+from danet.config.base import Positive, Real, Settings, multiple_of
 from danet.config.clips import ClipSettings, Stream
 
 
@@ -24,19 +24,24 @@ class DANetSettings(NetworkSettings):
     """The dual-attention network."""
 
     name: Literal["danet"] = Field("danet", description="Which network: this one.")
-    encoders: tuple[Annotated[tuple[Stream, ...], Field(min_length=1)], ...] = Field(
+    encoders: tuple[Annotated[tuple[Stream, ...], Field(min_length=1, max_length=5)], ...] = Field(
         (),
+        max_length=64,
         description="Encoders side by side, by the streams that each of them sees; scores are averaged. None named: "
         "one, which sees all streams.",
     )
-    width: PositiveInt = Field(64, description="Channels of a token.")
-    blocks: PositiveInt = Field(4, description="Self-attention blocks, each in space and then in time.")
-    heads: PositiveInt = Field(4, description="Attention heads.")
-    patch_frames: PositiveInt = Field(2, description="Frames that make one patch, the unit of attention in time.")
-    segments: PositiveInt = Field(4, description="Segments of a clip, each with spatial attention of its own.")
-    local_radius: PositiveInt = Field(2, description="Local temporal heads see this many patches to either side.")
-    expansion: PositiveInt = Field(2, description="Width of the feed-forward layer, in multiples of `width`.")
-    drop_path: float = Field(
+    width: Positive = Field(64, le=4096, description="Channels of a token.")
+    blocks: Positive = Field(4, le=256, description="Self-attention blocks, each in space and then in time.")
+    heads: Positive = Field(4, le=256, description="Attention heads.")
+    patch_frames: Positive = Field(
+        2, le=10_000, description="Frames that make one patch, the unit of attention in time."
+    )
+    segments: Positive = Field(4, le=10_000, description="Segments of a clip, each with spatial attention of its own.")
+    local_radius: Positive = Field(
+        2, le=10_000, description="Local temporal heads see this many patches to either side."
+    )
+    expansion: Positive = Field(2, le=64, description="Width of the feed-forward layer, in multiples of `width`.")
+    drop_path: Real = Field(
         0.1, ge=0, lt=1, description="Chance that a whole residual branch is dropped, per clip, growing with depth."
     )
     relations: bool = Field(True, description="Learned terms for the relation of each pair of tokens.")
@@ -46,10 +51,8 @@ class DANetSettings(NetworkSettings):
     )
     parts: bool = Field(True, description="Part tokens (torso, arms, legs) beside the joints.")
     cross_attention: bool = Field(True, description="Attention between two views of one performance.")
-    cross_view_weight: float = Field(
-        0.5, ge=0, description="Weight of labelling each clip in the light of its partner."
-    )
-    feature_agreement: float = Field(1.0, ge=0, description="Weight of the agreement of the two views' features.")
+    cross_view_weight: Real = Field(0.5, ge=0, description="Weight of labelling each clip in the light of its partner.")
+    feature_agreement: Real = Field(1.0, ge=0, description="Weight of the agreement of the two views' features.")
 
     @model_validator(mode="after")
     def _check_heads(self) -> "DANetSettings":

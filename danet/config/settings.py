@@ -3,29 +3,51 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from danet.config.base import Settings, check, overlaid
+from danet.config.base import Positive, PositiveReal, Real, Settings, Whole, check, overlaid, refuse_endless
 from danet.config.clips import ClipSettings
 from danet.config.networks import AnyNetwork, DANetSettings
-from danet.errors import UserError
+from danet.errors import UserError, shown
+from danet.io.yaml_text import read_yaml
 
 COMPLETE = "complete"  # the whole network among the methods of the ablation
 Changes = dict[str, Any]
 PairedViews = Literal["views", "copies", "none"]
+LARGEST_SEED = 2**32 - 1  # that NumPy takes
+
+
+def _listed(seeds: Any) -> Any:
+    if not isinstance(seeds, (list, tuple)):
+        raise ValueError("expected a list of numbers, as [0, 1]")
+    return seeds
+
+
+def _once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    again = [seed for seed in seeds if seeds.count(seed) > 1]
+    if again:
+        raise ValueError(f"expected each seed once, got {again[0]} twice")
+    return seeds
+
+
+Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
+Seeds = Annotated[
+    tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=1000), AfterValidator(_once)
+]
 
 
 class Simulate(Settings):
     """The simulated recordings of the demo."""
 
-    seed: int = Field(1, description="Every recording follows from this seed and from its own name.")
-    performers: PositiveInt = Field(8, ge=2, description="People; limb lengths and style vary from one to the next.")
-    setups: PositiveInt = Field(2, description="Camera heights and distances; performers are spread over them.")
-    replications: PositiveInt = Field(2, le=2, description="Times each performer does each action.")
-    frames: PositiveInt = Field(60, ge=20, description="Mean length of a recording, at 30 frames a second.")
+    seed: Seed = Field(1, description="Every recording follows from this seed and from its own name.")
+    performers: Positive = Field(
+        8, ge=2, le=999, description="People; limb lengths and style vary from one to the next."
+    )
+    setups: Positive = Field(2, le=999, description="Camera heights and distances; performers are spread over them.")
+    replications: Positive = Field(2, le=2, description="Times each performer does each action.")
+    frames: Positive = Field(60, ge=20, le=10_000, description="Mean length of a recording, at 30 frames a second.")
 
 
 class Prepare(Settings):
@@ -43,13 +65,13 @@ class Prepare(Settings):
         True,
         description="Set aside a recording that shows, joint for joint, the same as another whose name comes first.",
     )
-    shortest_body: int = Field(
-        11, ge=0, description="Of several bodies, those seen in this many frames or fewer are dropped."
+    shortest_body: Whole = Field(
+        11, ge=0, le=1_000_000, description="Of several bodies, those seen in this many frames or fewer are dropped."
     )
-    widest_spread: PositiveFloat = Field(
+    widest_spread: PositiveReal = Field(
         0.8, description="A frame is noisy if the body is wider than this share of its height."
     )
-    noisy_share: float = Field(
+    noisy_share: Real = Field(
         0.69754,
         gt=0,
         le=1,
@@ -67,7 +89,7 @@ class Split(Settings):
         (), description="Training samples not to learn from, by name; `*` stands for anything: a05_s04_*_v02."
     )
     validation_by: Literal["subject", "view"] = Field("subject", description="What is held out as a whole.")
-    validation_share: float = Field(
+    validation_share: Real = Field(
         0.1,
         ge=0,
         lt=1,
@@ -78,23 +100,26 @@ class Split(Settings):
 class TrainSettings(Settings):
     """The training loop."""
 
-    epochs: PositiveInt = Field(60, description="Passes over the training samples.")
+    epochs: Positive = Field(60, le=100_000, description="Passes over the training samples.")
     refit: bool = Field(
         False,
         description="Train anew on training and validation part together, for as many epochs as were chosen.",
     )
-    warmup_epochs: int = Field(5, ge=0, description="Epochs in which the learning rate rises from 0.")
-    batch_size: PositiveInt = Field(32, description="Clips a step, not counting their partners.")
+    warmup_epochs: Whole = Field(5, ge=0, le=100_000, description="Epochs in which the learning rate rises from 0.")
+    batch_size: Positive = Field(32, le=65_536, description="Clips a step, not counting their partners.")
     paired_views: PairedViews = Field(
         "views",
         description="views: each clip is paired with another view of its performance, or with a rotated copy of itself "
         "where there is none; copies: always with a rotated copy; none: with nothing.",
     )
-    grad_accum_steps: PositiveInt = Field(
-        1, description="Micro-batches that a batch is cut into, one computed after the other, to save memory."
-    )
-    processes: PositiveInt = Field(
+    grad_accum_steps: Positive = Field(
         1,
+        le=65_536,
+        description="Micro-batches that a batch is cut into, one computed after the other, to save memory.",
+    )
+    processes: Positive = Field(
+        1,
+        le=1024,
         description="Processes that train one network together, each on its share of every batch, each on a GPU, or "
         "all of them on the CPU with its threads shared out.",
     )
@@ -106,18 +131,18 @@ class TrainSettings(Settings):
         description="On a GPU, record the kernels of a step once and start them all at once (CUDA graphs); to be "
         "switched off for a layer of your own that cannot be recorded.",
     )
-    learning_rate: PositiveFloat = Field(1e-3, description="Learning rate of Muon and AdamW after the warm-up.")
+    learning_rate: PositiveReal = Field(1e-3, description="Learning rate of Muon and AdamW after the warm-up.")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine",
         description="cosine: the rate then falls to 0; constant: it stays, and the EMA settles.",
     )
-    weight_decay: float = Field(0.05, ge=0, description="Weight decay, on matrices only.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
-    max_grad_norm: PositiveFloat = Field(1.0, description="Largest norm of the gradient.")
+    weight_decay: Real = Field(0.05, ge=0, description="Weight decay, on matrices only.")
+    label_smoothing: Real = Field(0.1, ge=0, lt=1, description="Share of the target spread over all actions.")
+    max_grad_norm: PositiveReal = Field(1.0, description="Largest norm of the gradient.")
     keep_epochs: bool = Field(
         False, description="Keep the weights of every epoch, so that the report can tell what each would have scored."
     )
-    ema_decay: float = Field(
+    ema_decay: Real = Field(
         0.99,
         ge=0,
         lt=1,
@@ -136,7 +161,7 @@ class Evaluate(Settings):
 class Run(Settings):
     """All that shapes one run, for one data set."""
 
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="One run per seed; tables give mean and deviation.")
+    seeds: Seeds = Field((0,), description="One run per seed; tables give mean and deviation.")
     split: Split = Field(Split(), description="How the validation part is taken.")
     clips: ClipSettings = Field(ClipSettings(), description="How a sequence becomes a clip.")
     model: AnyNetwork = Field(DANetSettings(), description="The network, by its `name`, and its settings.")
@@ -162,7 +187,7 @@ class Run(Settings):
 class Ablation(Settings):
     """Methods that each change one thing, to see what it is worth."""
 
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Seeds of each of these methods.")
+    seeds: Seeds = Field((0, 1, 2), description="Seeds of each of these methods.")
     schedule: Changes = Field(
         {}, description="What all of these methods change, and the one called `complete` changes alone: fewer epochs."
     )
@@ -222,7 +247,7 @@ class Config(Run):
         for dataset, changes in self.datasets.items():
             by_method = changes.get("methods", {})
             if not isinstance(by_method, Mapping) or not all(isinstance(each, Mapping) for each in by_method.values()):
-                raise ValueError(f"expected in 'datasets.{dataset}.methods' changes by method, got {by_method!r}")
+                raise ValueError(f"expected in 'datasets.{dataset}.methods' changes by method, got {shown(by_method)}")
             for name in by_method:
                 if name not in self.trained:
                     known = ", ".join(self.trained)
@@ -262,6 +287,7 @@ def check_config(values: Mapping[str, Any]) -> Config:
 
     What both change together is checked for the runs that are asked for, by `Config.run`.
     """
+    refuse_endless(values, "config")
     config = check(Config, values, "config")
     for method in config.trained:
         config.run("", method)
@@ -273,10 +299,7 @@ def check_config(values: Mapping[str, Any]) -> Config:
 
 def read_config(path: Path) -> Config:
     """The settings of a YAML file. Errors: UserError when it cannot be read or something in it is wrong."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: expected a YAML file of settings, got: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, "a YAML file of settings")
     if not isinstance(values, Mapping):
-        raise UserError(f"{path}: expected settings by name, got {type(values).__name__}")
+        raise UserError(f"{path}: expected settings by name, got {shown(values)}")
     return check_config(values)

@@ -17,7 +17,9 @@ from typing import NamedTuple
 
 from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
 from danet.datasets.readers.any_file import READERS, reader
-from danet.errors import BadRecording, UserError
+from danet.datasets.readers.raw_file import read_raw_file
+from danet.errors import MOST_PART, BadRecording, UserError, one_line, shown
+from danet.io.files import read_file
 from danet.skeleton.layout import LAYOUTS, Layout, read_layout
 
 CUSTOM = "custom"
@@ -26,6 +28,7 @@ TABLE = "samples.csv"
 LAYOUT = "layout.yaml"
 REQUIRED = ("path", "label", "subject", "view")
 SPLIT = "split"
+LARGEST_BYTES = 1 << 26  # of the table: a million lines
 PARTS = ("train", "validation", "test")
 PROTOCOLS = ("own_split", "cross_subject", "cross_view")
 NO_NAME = re.compile(r"[^\w.+-]+")
@@ -48,8 +51,6 @@ def own_data(folder: str | Path | None = None) -> Dataset:
     Errors: UserError that names file, line, column, what was expected and what was got.
     """
     folder = Path(folder or DEFAULT_FOLDER)
-    if not (folder / TABLE).is_file():
-        raise UserError(f"{folder / TABLE}: expected a table of columns {', '.join(REQUIRED)}, got no such file")
     files = (file for file in (folder / TABLE, folder / LAYOUT) if file.exists())
     return _make(folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
@@ -57,11 +58,8 @@ def own_data(folder: str | Path | None = None) -> Dataset:
 @lru_cache(maxsize=1)
 def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
     table, own_layout = folder / TABLE, folder / LAYOUT
-    try:
-        content = table.read_bytes()
-        layout_content = own_layout.read_bytes() if own_layout.exists() else b""
-    except OSError as error:
-        raise UserError(f"{folder}: expected to read {TABLE} and {LAYOUT}, got: {error.strerror}") from None
+    content = read_file(table, LARGEST_BYTES, what=f"a table of columns {', '.join(REQUIRED)}")
+    layout_content = read_file(own_layout, LARGEST_BYTES) if own_layout.exists() else b""
     rows = read_table(table, content)
     layout = read_layout(own_layout) if own_layout.exists() else _layout_by_size(table, rows)
     samples = _samples(table, rows)
@@ -131,8 +129,9 @@ def read_table(table: Path, content: bytes) -> list[Row]:
 
 def _check_header(table: Path, header: list[str]) -> None:
     expected = f"the columns {', '.join(REQUIRED)} and, if there is one, {SPLIT}"
+    line = one_line(",".join(header), MOST_PART)
     if missing := [column for column in REQUIRED if column not in header]:
-        raise UserError(f"{table}, line 1: expected {expected}, got none named '{missing[0]}'")
+        raise UserError(f"{table}, line 1: expected {expected}, got none named '{missing[0]}' in '{line}'")
     for column, count in Counter(header).items():
         if column not in (*REQUIRED, SPLIT) or count > 1:
             raise UserError(f"{table}, line 1: expected {expected}, got '{column}'{' twice' if count > 1 else ''}")
@@ -144,7 +143,7 @@ def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
     values = {column: field.strip() for column, field in zip(header, fields, strict=True)}
     for column, value in values.items():
         if not value or not value.isprintable():
-            raise _wrong(table, line, column, "text", repr(value))
+            raise _wrong(table, line, column, "text", shown(value))
     part = values.get(SPLIT, "")
     if SPLIT in values and part not in PARTS:
         raise _wrong(table, line, SPLIT, f"one of {', '.join(PARTS)}", f"'{part}'")
@@ -186,8 +185,8 @@ def _layout_by_size(table: Path, rows: list[Row]) -> Layout:
     problem = ""
     for row in rows:
         try:
-            joints = READERS[os.path.splitext(row.path)[1]]("", row.path, Path(row.path).read_bytes()).joints.shape[1]
-        except (BadRecording, OSError) as error:
+            joints = read_raw_file(READERS[os.path.splitext(row.path)[1]], "", row.path).joints.shape[1]
+        except BadRecording as error:
             problem = problem or str(error)
             continue
         for layout in LAYOUTS.values():

@@ -99,7 +99,7 @@ def attention_maps(
 def read_views(centred: Path, split: Path, dataset: Dataset) -> Views:
     """The test samples of a split that could be prepared, with what was seen of them from other views."""
     part_of = pd.read_parquet(split).set_index("name")["part"].to_dict()
-    with open_records(centred, "centred") as records:
+    with open_records(centred, "centred", verify=True) as records:
         contents = dict(zip(records.names, map(int, records.facts["content"]), strict=True))
         part_of = {name: part for name, part in part_of.items() if name in contents}
         tests = sorted(name for name, part in part_of.items() if part == "test")

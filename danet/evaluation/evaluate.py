@@ -21,6 +21,7 @@ from danet.config.base import check
 from danet.config.clips import ClipSettings
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
+from danet.errors import UserError, brief
 from danet.evaluation.robustness import Robustness
 from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.scores import EVALUATION_BATCH, TorchBackend, scores_of
@@ -86,7 +87,7 @@ def read_test_part(centred: Path, split: Path, dataset: Dataset, protocol: str, 
     segments = dataset.protocol(protocol).segments
     parts = pd.read_parquet(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
-    with open_records(centred, "centred") as records:
+    with open_records(centred, "centred", verify=True) as records:
         copies = copies_of_training(records, part_of)
         recordings = read_recordings(records, {name for name, part in part_of.items() if part == "test"})
     sequences = Sequences(in_segments(recordings, segments), dataset.layout, clips)
@@ -180,6 +181,23 @@ def multi_view(backend: Backend, evaluation: Evaluation, alone: np.ndarray) -> M
     )
 
 
+def weights_of_epochs(model: SkeletonModel, epochs: Path) -> dict[int, dict[str, Tensor]]:
+    """The weights after each epoch that was kept. Errors: UserError for those of another network."""
+    tensors, _ = read_tensors(epochs)
+    asked = {name: value.shape for name, value in model.state_dict().items()}
+    weights: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in tensors.items():
+        epoch, _, name = key.partition(".")
+        if not epoch.isdecimal() or asked.get(name) != value.shape:
+            expected = f"of an epoch, its number first, and of the shape {list(asked.get(name, ()))}"
+            raise UserError(f"{epochs}: '{brief(key, 100)}': expected weights {expected}, got {list(value.shape)}")
+        weights[int(epoch)][name] = value
+    for epoch_number, held in weights.items():
+        if missing := asked.keys() - held.keys():
+            raise UserError(f"{epochs}: epoch {epoch_number}: expected weights '{min(missing)}', got none")
+    return weights
+
+
 def epoch_accuracies(
     model: SkeletonModel, epochs: Path, evaluation: Evaluation, chosen: int, device: torch.device
 ) -> Epochs | None:
@@ -187,13 +205,11 @@ def epoch_accuracies(
 
     None where the epochs' weights were not kept. The model's own weights are put back.
     """
-    tensors, _ = read_tensors(epochs)
-    weights: dict[int, dict[str, Tensor]] = defaultdict(dict)
-    for key, value in tensors.items():
-        epoch, _, name = key.partition(".")
-        weights[int(epoch)][name] = value
+    weights = weights_of_epochs(model, epochs)
     if not weights:
         return None
+    if chosen not in weights:
+        raise UserError(f"{epochs}: expected the weights of epoch {chosen}, got those of {len(weights)} others")
     sequences = evaluation.sequences
     kept = copy.deepcopy(model.state_dict())
     top1: dict[int, float] = {}

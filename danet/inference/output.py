@@ -1,7 +1,6 @@
 """Prints what `danet predict` says of files: a table, JSON or CSV, and a line on stderr for what cannot be read."""
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,9 +9,11 @@ from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
 
-from danet.errors import UserError
+from danet.errors import UserError, spelt_out
 from danet.inference.predictor import Predictor, scores_by_file, sequences_of
 from danet.inference.recordings import recordings_in
+from danet.io.csv_text import safe_cell
+from danet.io.files import readable_json
 
 UNKNOWN = "unknown"
 CSV_COLUMNS = ("file", "rank", "action", "score")
@@ -69,7 +70,8 @@ def as_table(predictions: Iterable[Prediction]) -> Iterator[str]:
     """Some lines for each prediction: its files, UNKNOWN if it is that, and a line for each score."""
     for files, label, best in predictions:
         lines = [" ".join(files), *([f"  {label}"] if label == UNKNOWN else [])]
-        yield "\n".join([*lines, *(f"  {entry['score']:7.1%}  {entry['action']}" for entry in best)])
+        lines += [f"  {entry['score']:7.1%}  {entry['action']}" for entry in best]
+        yield "\n".join(map(spelt_out, lines))
 
 
 def as_json_text(predictions: Predictions) -> str:
@@ -78,7 +80,7 @@ def as_json_text(predictions: Predictions) -> str:
         {**({"files": files} if predictions.views else {"file": files[0]}), "label": label, "predictions": best}
         for files, label, best in predictions
     ]
-    return json.dumps(entries, indent=2, ensure_ascii=False)
+    return readable_json(entries, indent=2)
 
 
 def write_csv(predictions: Iterable[Prediction], out: TextIO) -> None:
@@ -86,7 +88,8 @@ def write_csv(predictions: Iterable[Prediction], out: TextIO) -> None:
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(CSV_COLUMNS)
     for files, label, best in predictions:
+        named = safe_cell(" ".join(files))
         if label == UNKNOWN:
-            rows.writerow((" ".join(files), 0, label, ""))
+            rows.writerow((named, 0, label, ""))
         for rank, entry in enumerate(best, 1):
-            rows.writerow((" ".join(files), rank, entry["action"], entry["score"]))
+            rows.writerow((named, rank, safe_cell(entry["action"]), entry["score"]))

@@ -1,5 +1,6 @@
 """Labels raw recordings with a trained network, by way of the very functions that prepared its training data."""
 
+import errno
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Ordered
 from itertools import islice
@@ -8,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from danet.clips.sequences import Sequences
-from danet.config.clips import ClipSettings
 from danet.config.settings import Prepare
 from danet.errors import UserError
 from danet.extras import train_extra
 from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.onnx import OnnxBackend
 from danet.inference.recordings import Complain, read_sequence
-from danet.skeleton.layout import Layout, find_layout
+from danet.models.description import read_description
+from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Sequence
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
@@ -30,9 +31,10 @@ class Predictor:
         self.weights = weights
         self.backend = open_backend(weights)
         self.description = self.backend.description
-        self.clips = ClipSettings.model_validate(self.description["clips"])
-        self.prepare = Prepare.model_validate(self.description["prepare"])
-        self.layout = find_layout(self.description["layout"])
+        described = read_description(self.description, str(weights))
+        if described.prepare is None:
+            raise UserError(f"{weights}: expected the settings of the preparation, 'prepare', got none")
+        self.clips, self.prepare, self.layout = described.clips, described.prepare, described.layout
 
     def scores(self, *files: Recording) -> np.ndarray:
         """(actions,) probabilities of one performance, which each of the files shows from another camera.
@@ -134,6 +136,8 @@ def open_backend(path: Path) -> Backend:
     """The network in a file of weights, or in an exported one (.onnx). Errors: UserError for any other file."""
     if path.suffix == ".onnx":
         try:
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "no regular file")
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: expected a network that danet exported, got: {error.strerror}") from None

@@ -11,6 +11,7 @@ from danet.config.settings import Prepare
 from danet.datasets.readers.any_file import NUMPY, READERS, reader
 from danet.datasets.registry import DATASETS
 from danet.errors import UserError
+from danet.io.files import what_instead
 from danet.preparation.centre import centre
 from danet.preparation.denoise import denoise
 from danet.preparation.parse import read_recording
@@ -66,7 +67,7 @@ def recordings_in(paths: Iterable[Path], layout: Layout, complain: Complain) -> 
     suffixes = sorted(readable)
 
     def closed(error: OSError) -> None:
-        complain(UserError(f"{error.filename}: expected a folder that can be read, got: {error.strerror}"))
+        complain(UserError(f"{error.filename}: expected a folder that can be read, got {what_instead(error)}"))
 
     files: list[Path] = []
     for path in paths:

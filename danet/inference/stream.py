@@ -1,70 +1,80 @@
-"""Labels the latest frames of a stream, prepared as a file of the same frames would be.
+"""Labels the latest frames of a stream, prepared as a file of the same frames would be."""
 
-Frames come one by one as lines of JSON, (M, V, 3) in metres each.
-"""
-
-import json
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from danet.datasets.readers.any_file import bodies_of
-from danet.errors import BadRecording
+from danet.errors import UserError
+from danet.inference.frames import SOURCE, Frame, Key, frames_of
 from danet.inference.predictor import Predictor
-from danet.inference.recordings import prepared
-from danet.preparation.parse import FARTHEST
+from danet.inference.recordings import Complain, prepared
+from danet.skeleton.recording import Bodies
 
-SOURCE = "standard input"
+TOLD_ALONE, TOLD_EVERY = 10, 1000
+LONGEST_MESSAGE = 500  # characters
 
 
-def labels_of(predictor: Predictor, lines: Iterable[bytes], window: int, every: int) -> Iterator[dict]:
+class BadLines:
+    """Tells of bad lines on stderr: of the first TOLD_ALONE one by one, then how many, every TOLD_EVERY."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, problem: UserError) -> None:
+        """Counts a bad line, and tells of it."""
+        self.count += 1
+        if self.count <= TOLD_ALONE:
+            _say(str(problem))
+        elif self.count == TOLD_ALONE + 1:
+            _say(f"{SOURCE}: more than {TOLD_ALONE} bad lines; from now on only their number is told")
+        elif self.count % TOLD_EVERY == 0:
+            _say(f"{SOURCE}: {self.count:,} bad lines so far")
+
+    def sum_up(self) -> None:
+        """Tells how many there were, if some were only counted."""
+        if self.count > TOLD_ALONE:
+            _say(f"{SOURCE}: {self.count:,} bad lines in all")
+
+
+def labels_of(
+    predictor: Predictor, lines: Iterable[bytes], window: int, every: int, complain: Complain
+) -> Iterator[dict]:
     """What the latest `window` frames show, after each `every` frames and after the last: `frame`, `action`, `score`.
 
-    Frames count from 1. Action and score are None where nobody was seen, or nobody for long enough.
-    Errors: BadRecording for a line that is no frame, when all before it is done.
+    Frames count from 1. Action and score are None where nobody was seen, or nobody for long enough. `complain` is told
+    of each line that is no frame; nobody is seen in it.
     """
-    latest: deque[np.ndarray] = deque(maxlen=window)
+    latest: deque[Frame] = deque(maxlen=window)
     number = 0
-    for number, line in enumerate(lines, 1):
-        latest.append(read_frame(line, number, predictor.layout.size))
+    for number, frame in enumerate(frames_of(lines, predictor.layout.size, complain), 1):
+        latest.append(frame)
         if number % every == 0:
             yield {"frame": number} | label_of(predictor, latest)
     if number % every:
         yield {"frame": number} | label_of(predictor, latest)
 
 
-def label_of(predictor: Predictor, frames: Iterable[np.ndarray]) -> dict[str, str | float | None]:
-    """The likeliest action of frames (M, V, 3) and its score; a body keeps its index among the M."""
-    listed = list(frames)
-    joints = np.zeros((len(listed), max(map(len, listed)), predictor.layout.size, 3), np.float32)
-    for index, bodies in enumerate(listed):
-        joints[index, : len(bodies)] = bodies
-    sightings = bodies_of(SOURCE, joints)
+def label_of(predictor: Predictor, frames: Iterable[Frame]) -> dict[str, str | float | None]:
+    """The likeliest action of frames and its score, both None where nobody was seen for long enough."""
+    sightings = sightings_in(list(frames))
     sequence = prepared(sightings, predictor.prepare, predictor.layout) if len(sightings.frame) else None
     if sequence is None:
         return {"action": None, "score": None}
     return {**predictor.named(predictor.scores(sequence), 1)[0]}
 
 
-def read_frame(line: bytes, number: int, size: int) -> np.ndarray:
-    """A line as (M, size, 3) float32 in metres. Errors: BadRecording that names the line."""
-    expected = f'{{"bodies": [...]}} with {size} joints [x, y, z] a body, or {size} joints'
-    try:
-        values = json.loads(line)
-        alone = not isinstance(values, dict)
-        values = [values] if alone else values["bodies"]
-        if values == []:
-            return np.zeros((0, size, 3), np.float32)
-        joints = np.array(values)
-    except KeyError:
-        raise BadRecording(SOURCE, expected, "an object without 'bodies'", line=number) from None
-    except (ValueError, RecursionError) as error:
-        raise BadRecording(SOURCE, expected, f"{type(error).__name__}: {error}", line=number) from None
-    if joints.dtype.kind not in "fiu":
-        raise BadRecording(SOURCE, expected, "what is no number", line=number)
-    if joints.ndim != 3 or joints.shape[1:] != (size, 3):
-        raise BadRecording(SOURCE, expected, f"shape {joints.shape[1:] if alone else joints.shape}", line=number)
-    if not (np.abs(joints) <= FARTHEST).all():
-        raise BadRecording(SOURCE, f"coordinates within {FARTHEST:,.0f} m", "one beyond, or no number", line=number)
-    return joints.astype(np.float32)
+def sightings_in(frames: list[Frame]) -> Bodies:
+    """The bodies seen in frames, each known by its key; a body of zeros was not seen."""
+    numbers: dict[Key, int] = {}
+    body = [numbers.setdefault(key, len(numbers)) for frame in frames for key in frame.keys]
+    joints = np.concatenate([frame.joints for frame in frames])
+    index = np.repeat(np.arange(len(frames), dtype=np.int32), [len(frame.keys) for frame in frames])
+    seen = joints.any(axis=(1, 2))
+    return Bodies(SOURCE, len(frames), index[seen], np.array(body, np.int64)[seen], joints[seen])
+
+
+def _say(text: str) -> None:
+    line = f"danet: {text}"
+    print(line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 3] + "...", file=sys.stderr, flush=True)

@@ -71,8 +71,9 @@ class ParameterGroup(NamedTuple):
 class SkeletonModel(nn.Module):
     """Base of all networks, made for one joint layout, one kind of clip and one list of actions.
 
-    A network is made with `settings`, `layout`, `clips` and `actions`, their number, by keyword. It has to say how it
-    encodes samples and classifies what it encoded. All else has a default that suits a network which sees one view.
+    A network is made with `settings`, `layout`, `clips` and `actions`, their number, by keyword; also on torch's meta
+    device, where tensors have no numbers to look at. It has to say how it encodes samples and classifies what it
+    encoded. All else has a default that suits a network which sees one view.
     """
 
     uses_pairs = False  # whether a second view changes the answer

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from danet.datasets.dataset import Dataset
 from danet.datasets.registry import find_dataset
-from danet.errors import BadRecording
+from danet.errors import BadRecording, one_line
 from danet.preparation.manifest import LEFT_OUT, TWICE, make_manifest
 from danet.preparation.parallel import ordered_map
 from danet.preparation.parse import COPY, SET_ASIDE_COLUMNS, UNREADABLE, read_recording
@@ -103,7 +103,7 @@ def _row(name: str, file: str, reason: str, **more: str | int) -> dict:
 def as_text(report: dict) -> str:
     """The report in lines of text: the counts, then the first rows of each kind."""
     verdict = "sound" if report["sound"] else "not sound"
-    lines = [f"{report['dataset']} in {report['folder']}: {verdict}"]
+    lines = [f"{report['dataset']} in {one_line(str(report['folder']))}: {verdict}"]
     for key, count in report["counts"].items():
         unknown = key == "expected" and not count
         lines.append(f"  {key.replace('_', ' '):<11}{'unknown' if unknown else format(count, ','):>9}")
@@ -121,6 +121,6 @@ def _section(kind: str, rows: list[dict]) -> Iterable[str]:
             position = {key: row[key] for key in ("line", "frame", "body")}
             yield f"  {BadRecording(row['file'], row['expected'], row['got'], **position)}"
         else:
-            yield f"  {row['file'] or row['name']}: {row['reason']}"
+            yield f"  {one_line(row['file'] or row['name'])}: {row['reason']}"
     if len(rows) > SHOWN:
         yield f"  and {len(rows) - SHOWN:,} more; --json names all"

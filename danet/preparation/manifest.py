@@ -10,6 +10,7 @@ import pandas as pd
 
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
+from danet.io.files import what_instead
 
 COLUMNS = ["name", "file", "size", "mtime_ns", "action", "subject", "view", "setup", "performance", "aside"]
 LEFT_OUT = "on the authors' list of missing skeletons"
@@ -49,7 +50,7 @@ def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[RawFile
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
-            raise UserError(f"{folder}: expected a folder that can be read, got: {error.strerror}") from None
+            raise UserError(f"{folder}: expected a folder that can be read, got {what_instead(error)}") from None
         for entry in entries:
             if entry.name.endswith(endings):
                 files.append(RawFile(entry.name, entry.path, *_size_and_time(entry)))

@@ -4,8 +4,6 @@ The stage writes records of kind bodies, and a table with a row for each file th
 """
 
 import logging
-import os
-import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from tqdm import tqdm
 
 from danet.config.settings import OF_PARSING, Prepare
 from danet.datasets.dataset import Dataset, Reader
+from danet.datasets.readers.raw_file import read_raw_file
 from danet.datasets.registry import find_dataset
 from danet.errors import BadRecording
 from danet.io.files import written_whole
@@ -36,16 +35,9 @@ log = logging.getLogger(__name__)
 def read_recording(read: Reader, name: str, path: str) -> Bodies:
     """Reads one raw file with a data set's reader.
 
-    Errors: BadRecording, also when it cannot be opened, shows nobody or somebody too far out.
+    Errors: BadRecording, as for `read_raw_file`, and when it shows nobody or somebody too far out.
     """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
-            raise BadRecording(path, "a readable file", "a folder, a pipe or a device")
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise BadRecording(path, "a readable file", error.strerror or str(error)) from None
-    bodies = read(name, path, content)
+    bodies = read_raw_file(read, name, path)
     if not len(bodies.frame):
         raise BadRecording(path, A_BODY, f"{bodies.frames} frames, all without one")
     far = ~(np.abs(bodies.joints) <= FARTHEST).all(axis=(1, 2))

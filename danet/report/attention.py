@@ -30,6 +30,7 @@ from danet.skeleton.layout import Layout, find_layout
 GREEN = "#2c9a4b"
 FRAMES_DRAWN = 8
 LARGEST = 0.13  # radius of the most relevant joint, as a share of the height of what is drawn
+LONGEST_SLUG = 60  # bytes: a file's name has at most 255, and says more than the action
 SECONDS = 4  # that a moving skeleton takes
 
 
@@ -151,8 +152,22 @@ def pair_shares(group: Group, attention: Attention, shown: Shown) -> pd.DataFram
 
 
 def slug(shown: Shown) -> str:
-    """A name for files."""
-    return "attention-" + re.sub(r"\W+", "-", shown.action.lower()).strip("-")
+    """A name for files, of at most LONGEST_SLUG bytes of the action's."""
+    whole = re.sub(r"\W+", "-", shown.action.lower()).strip("-")
+    return "attention-" + whole.encode()[:LONGEST_SLUG].decode(errors="ignore").strip("-")
+
+
+def slugs(shown: Sequence[Shown]) -> list[str]:
+    """A name for files of each performance; where one was given already, a number follows it."""
+    given: dict[str, None] = {}
+    for each in shown:
+        first, number = slug(each), 1
+        name = first
+        while name in given:
+            number += 1
+            name = f"{first}-{number}"
+        given[name] = None
+    return list(given)
 
 
 def skeletons(group: Group, attention: Attention, shown: Shown) -> str:

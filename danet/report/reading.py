@@ -8,38 +8,41 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from danet.config.base import check
-from danet.errors import UserError
-from danet.io.files import read_json
+from danet.errors import UserError, shown
+from danet.io.files import read_file, what_instead, why_no_json
 from danet.results import HistoryRow
 
 PUBLISHED = ("method", "year", "streams", "params_m", "gflops", "read_in")
+LARGEST_BYTES = 1 << 30  # of a text file of a run
 
 
 def read_object(path: Path) -> dict:
     """Reads a JSON object. Errors: UserError when the file is missing or holds something else."""
+    content = read_file(path, LARGEST_BYTES, what="a JSON object")
     try:
-        value = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a JSON object, got: {error}") from error
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected a JSON object, got {why_no_json(error)}") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object, got {type(value).__name__}")
+        raise UserError(f"{path}: expected a JSON object, got {shown(value)}")
     return value
 
 
 def read_history(path: Path) -> pd.DataFrame:
     """Reads `history.jsonl`: a row for each epoch, NaN where nothing was validated. Errors: UserError with the line."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected one JSON object per line, got: {error}") from error
+        text = read_file(path, LARGEST_BYTES, what="one JSON object per line").decode("utf-8")
+    except UnicodeError as error:
+        raise UserError(f"{path}: expected one JSON object per line, got what is no UTF-8") from error
+    lines = [line for line in text.splitlines() if line.strip()]
     rows = []
     for number, line in enumerate(lines, 1):
         try:
             values = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: expected a JSON object, got: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}, line {number}: expected a JSON object, got {why_no_json(error)}") from error
         if not isinstance(values, dict):
-            raise UserError(f"{path}, line {number}: expected a JSON object, got {type(values).__name__}")
+            raise UserError(f"{path}, line {number}: expected a JSON object, got {shown(values)}")
         rows.append(check(HistoryRow, values, f"{path}, line {number}").model_dump())
     return pd.DataFrame(rows, columns=list(HistoryRow.model_fields)).apply(pd.to_numeric)
 
@@ -51,7 +54,7 @@ def read_parquet(path: Path, expected: Sequence[str], optional: Sequence[str] = 
             columns = file.schema_arrow.names
             frame = file.read(columns=[name for name in (*expected, *optional) if name in columns]).to_pandas()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a Parquet file, got: {error}") from error
+        raise UserError(f"{path}: expected a Parquet file, got {_instead(error)}") from error
     check_columns(path, expected, columns)
     return frame
 
@@ -61,9 +64,13 @@ def read_published(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a CSV table, got: {error}") from error
+        raise UserError(f"{path}: expected a CSV table, got {_instead(error)}") from error
     check_columns(path, PUBLISHED, list(frame.columns))
     return frame
+
+
+def _instead(error: OSError | ValueError) -> str:
+    return what_instead(error) if isinstance(error, OSError) else f"an error: {error}"
 
 
 def check_columns(path: Path, expected: Sequence[str], got: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ Each function also adds the files that lie beside the page (path below its folde
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from danet.config.settings import COMPLETE
 from danet.datasets.dataset import Dataset
+from danet.io.csv_text import as_csv
 from danet.report import attention, figures, protocol_tables, tables
 from danet.report import preparation as preparation_tables
 from danet.report.columns import (
@@ -52,7 +52,7 @@ MOST_PAIRS = 25
 def keep(files: Files, name: str, frame: pd.DataFrame) -> str:
     """Adds a table as a CSV file and returns its path below the page's folder."""
     path = f"tables/{name}.csv"
-    files[path] = frame.to_csv(index=False, lineterminator="\n")
+    files[path] = as_csv(frame)
     return path
 
 
@@ -231,12 +231,7 @@ def attention_section(group: Group, files: Files) -> dict | None:
         agreed = show(files, f"{group.slug}--attention-agreement", frame, AGREEMENT, caption=caption)
     csv = keep(files, f"{group.slug}--attention", attention.shares(group, first))
     performances: list[dict] = []
-    named: Counter[str] = Counter()
-    for shown in first.shown:
-        name = attention.slug(shown)
-        named[name] += 1
-        if named[name] > 1:
-            name = f"{name}-{named[name]}"
+    for shown, name in zip(first.shown, attention.slugs(first.shown), strict=True):
         still = figure(group, name, attention.skeletons(group, first, shown), csv, files)
         moving = figure(group, f"{name}-moving", attention.moving(group, first, shown), csv, files)
         pairs = None

@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from pydantic import Field
 
-from danet.config.base import Settings, check
-from danet.errors import UserError
+from danet.config.base import Settings, check, refuse_endless
+from danet.errors import UserError, shown
+from danet.io.yaml_text import read_yaml
 from danet.skeleton import layouts
 
-Name = Annotated[str, Field(min_length=1)]
+MOST_JOINTS = 1000  # of a layout: what is computed of it grows with their square
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Definition(Settings):
     """A layout as its YAML file has it, every joint by its name; `joints` stand in the order of the recordings."""
 
     name: Name
-    joints: tuple[Name, ...] = Field(min_length=2)
+    joints: tuple[Name, ...] = Field(min_length=2, max_length=MOST_JOINTS)
     parents: dict[Name, Name]
     parts: dict[Name, tuple[Name, ...]] = Field(min_length=1)
     mirror: tuple[tuple[Name, Name], ...]
@@ -122,7 +124,8 @@ def make_layout(values: object, where: str) -> Layout:
     of `mirror` are of different joints.
     """
     if not isinstance(values, Mapping):
-        raise UserError(f"{where}: expected a layout's {', '.join(Definition.model_fields)}, got {values!r:.60}")
+        raise UserError(f"{where}: expected a layout's {', '.join(Definition.model_fields)}, got {shown(values)}")
+    refuse_endless(values, where)
     definition = check(Definition, values, where)
     index_of = {joint: index for index, joint in enumerate(definition.joints)}
     pairs = {"mirror": definition.mirror, "across": definition.across}
@@ -168,11 +171,7 @@ def _repeated(joints: Iterable[str]) -> str | None:
 
 def read_layout(path: Path) -> Layout:
     """The layout of a YAML file. Errors: UserError when it cannot be read or is no layout."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: expected a YAML file of a layout, got: {' '.join(str(error).split())}") from None
-    return make_layout(values, str(path))
+    return make_layout(read_yaml(path, "a YAML file of a layout"), str(path))
 
 
 def find_layout(described: str | dict[str, Any]) -> Layout:

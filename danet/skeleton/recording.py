@@ -10,6 +10,9 @@ from numba import njit
 
 from danet.io.store import Record
 
+MOST_FRAMES = 1_000_000  # of a recording: nine hours at 30 frames a second
+MOST_BODIES = 100  # in a frame; a Kinect sees six
+
 
 class Index(NamedTuple):
     """Which body each sighting of a recording is of, and where its frame comes.

@@ -1,18 +1,24 @@
 """Writes and reads the state of a run after each epoch, so that an interrupted run goes on as if nothing was."""
 
+import copy
 import json
 import logging
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from danet.errors import UserError, brief
 from danet.models.base import SkeletonModel
 from danet.models.weights import read_tensors, save_weights
+from danet.results import HistoryRow
 
 FILE = "state.safetensors"
+KNOWN = re.compile(r"(state|epoch\d+)\.safetensors|\.(state|epoch\d+)\.safetensors\..*partial")
 log = logging.getLogger(__name__)
 
 
@@ -64,14 +70,34 @@ def keep(state: State, folder: Path, identity: dict) -> None:
 
 
 def resume(state: State, folder: Path, identity: dict) -> None:
-    """Takes up what `keep` wrote, if it belongs to the very same run; else the run starts anew."""
+    """Takes up what `keep` wrote, if it belongs to the very same run; else the run starts anew.
+
+    It starts anew, too, where the state or a kept epoch is damaged or missing: training again costs time, and nothing
+    else can put that right.
+    """
     if not (folder / FILE).exists():
         return
-    tensors, written = read_tensors(folder / FILE)
-    history = written.pop("history")
-    if written != json.loads(json.dumps(identity)):
-        log.info("%s belongs to other settings, data or code: starting anew", folder)
+    fresh = copy.deepcopy(_state_dicts(state))
+    try:
+        tensors, written = read_tensors(folder / FILE)
+        history = written.pop("history")
+        if written != json.loads(json.dumps(identity)):
+            log.info("%s belongs to other settings, data or code: starting anew", folder)
+            return
+        _check_history(history)
+        if identity["train"]["keep_epochs"]:
+            _check_epochs(folder, min(len(history), identity["train"]["epochs"]), fresh[0])
+        best = _take_up(state, tensors)
+    except (UserError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        _put_back(state, fresh)
+        log.warning("%s: expected the state of this run, got: %s; starting anew", folder, brief(error, 300))
         return
+    state.best, state.history = best, history
+    log.info("resuming after epoch %d", len(history))
+
+
+def _take_up(state: State, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Loads networks and optimizers, and returns the weights of the epoch that is chosen so far."""
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, value in tensors.items():
         group, _, rest = key.partition(".")
@@ -84,8 +110,32 @@ def resume(state: State, folder: Path, identity: dict) -> None:
             index, _, name = key.partition(".")
             moments[int(index)][name] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    state.best, state.history = groups["best"], history
-    log.info("resuming after epoch %d", len(history))
+    return groups["best"]
+
+
+def _state_dicts(state: State) -> list[dict]:
+    parts: tuple[Any, ...] = (state.model, state.ema_model, *state.optimizers)
+    return [each.state_dict() for each in parts]
+
+
+def _put_back(state: State, before: list[dict]) -> None:
+    parts: tuple[Any, ...] = (state.model, state.ema_model, *state.optimizers)
+    for each, values in zip(parts, before, strict=True):
+        each.load_state_dict(values)
+
+
+def _check_history(history: list[dict]) -> None:
+    """Raises ValueError unless the rows are those of the epochs 1, 2 and so on."""
+    epochs = [HistoryRow.model_validate(row).epoch for row in history]
+    if not epochs or epochs != list(range(1, len(epochs) + 1)):
+        raise ValueError(f"expected a row for each epoch, got {epochs}")
+
+
+def _check_epochs(folder: Path, count: int, like: dict[str, Tensor]) -> None:
+    """Raises UserError unless the weights of each of the first `count` epochs are there and are named so."""
+    for epoch in range(1, count + 1):
+        if read_tensors(_epoch(folder, epoch))[0].keys() != like.keys():
+            raise UserError(f"{_epoch(folder, epoch)}: expected the weights of this network, got others")
 
 
 def kept_epochs(folder: Path, count: int) -> dict[str, Tensor]:
@@ -99,8 +149,16 @@ def _epoch(folder: Path, epoch: int) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Removes the state of a run that has ended."""
-    for file in (folder / FILE, *folder.glob("epoch*.safetensors")):
-        file.unlink(missing_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
+    """Removes the state of a run that has ended. What else lies there stays, and never fails the run."""
+    try:
+        for file in folder.iterdir():
+            if KNOWN.fullmatch(file.name) and not file.is_dir():
+                file.unlink()
+        if left := sorted(file.name for file in folder.iterdir()):
+            log.warning("%s: expected files of this run only, got %s; they stay", folder, brief(", ".join(left)))
+        else:
+            folder.rmdir()
+    except FileNotFoundError:  # no state was kept
+        return
+    except OSError as error:
+        log.warning("%s: expected to remove it, got: %s; it stays", folder, brief(error))

@@ -49,7 +49,7 @@ def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protoco
     """The task of one run. Errors: UserError when a part is empty, or a test sample is a copy of a training sample."""
     table = pd.read_parquet(split)
     part_of = dict(zip(table["name"], table["part"], strict=True))
-    with open_records(centred, "centred") as records:
+    with open_records(centred, "centred", verify=True) as records:
         refuse_leaks(records, part_of, dataset)
         learnt_from = {name for name, part in part_of.items() if part != "test"}
         recordings = read_recordings(records, learnt_from)

@@ -26,8 +26,9 @@ def read_npy(name: str, path: str, content: bytes) -> Bodies:
     stream = io.BytesIO(content)
     try:
         shape, by_column, kind = HEADERS[np.lib.format.read_magic(stream)](stream)
-    except (ValueError, KeyError, TypeError, RecursionError, MemoryError, SyntaxError, TokenError) as error:
-        raise BadRecording(path, "a NumPy file of version 1 or 2", str(error)[:80]) from None
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError, SyntaxError, TokenError):
+        raise BadRecording(path, "a NumPy file of version 1 or 2", "another or a damaged one") from None
+    shape = tuple(map(int, shape))
     if kind.kind != "f":
         raise BadRecording(path, "an array of floats", f"one of {kind}")
     if len(shape) not in (3, 4) or shape[-1] != 3 or min(shape) < 1:

@@ -12,7 +12,7 @@ from numba import njit, types
 
 from danet.errors import BadRecording
 from danet.skeleton.layout import KINECT_V2
-from danet.skeleton.recording import Bodies
+from danet.skeleton.recording import MOST_BODIES, MOST_FRAMES, Bodies
 
 JOINTS = KINECT_V2.size
 HEADER_FIELDS = 10
@@ -22,8 +22,8 @@ SHORTEST_JOINT_LINE = 2 * JOINT_FIELDS - 1  # bytes: what bounds the memory take
 # What the scanner expected where it stopped.
 NOTHING, FRAME_COUNT, BODY_COUNT, BODY_HEADER, JOINT_COUNT, COORDINATE, JOINT_LINE, FILE_END = range(8)
 EXPECTED = {
-    FRAME_COUNT: "the number of frames, alone on its line",
-    BODY_COUNT: "the number of bodies, alone on its line",
+    FRAME_COUNT: f"the number of frames, at most {MOST_FRAMES:,}, alone on its line",
+    BODY_COUNT: f"the number of bodies, at most {MOST_BODIES}, alone on its line",
     BODY_HEADER: f"a body: an integer id and {HEADER_FIELDS - 1} more fields",
     JOINT_COUNT: f"the number of joints, {JOINTS}, alone on its line",
     COORDINATE: "x, y and z as finite decimal numbers",
@@ -197,14 +197,14 @@ def _scan(text, words, frame_of, body_of, joints, hard):
     seen, hards = 0, 0
     frames, _ = _integer(text, at)
     fields, after = _rest_of_line(text, at)
-    if frames < 0 or fields != 1:
+    if frames < 0 or frames > MOST_FRAMES or fields != 1:
         return FRAME_COUNT, at, line, 0, 0, 0, 0, 0
     at = after
     for frame in range(frames):
         at, line = _next_line(text, at, line)
         bodies, _ = _integer(text, at)
         fields, after = _rest_of_line(text, at)
-        if bodies < 0 or fields != 1:
+        if bodies < 0 or bodies > MOST_BODIES or fields != 1:
             return BODY_COUNT, at, line, frame + 1, 0, frames, seen, hards
         at = after
         for body in range(bodies):

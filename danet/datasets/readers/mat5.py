@@ -17,6 +17,9 @@ TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8",
 NUMERIC_CLASSES = range(6, 16)  # double, single and the integers; not text, cells, structures and sparse arrays
 COMPLEX = 0x0800
 LARGEST_BYTES = 1 << 26  # of what a file's compressed elements may grow to: 30 times the longest recording
+MOST_NUMBERS = LARGEST_BYTES // 8  # of one array; as float64, they take as many bytes
+MOST_DIMENSIONS = 8
+LONGEST_NAME = 63  # letters, as in MATLAB
 
 
 def read_mat5(content: bytes) -> dict[str, np.ndarray]:
@@ -78,6 +81,10 @@ def _array(matrix: bytes, order: str) -> tuple[str, np.ndarray] | None:
     flags = struct.unpack_from(f"{order}I", head[0])[0]
     if flags & 0xFF not in NUMERIC_CLASSES or flags & COMPLEX:
         return None
+    if len(head[1]) > 4 * MOST_DIMENSIONS:
+        raise ValueError(f"a matrix of {len(head[1]) // 4} dimensions, more than {MOST_DIMENSIONS}")
+    if len(head[2]) > LONGEST_NAME:
+        raise ValueError(f"a matrix with a name of {len(head[2])} letters, more than {LONGEST_NAME}")
     shape = struct.unpack(f"{order}{len(head[1]) // 4}i", head[1])
     kind, data = next(parts, (0, b""))
     if kind not in TYPES:
@@ -85,4 +92,6 @@ def _array(matrix: bytes, order: str) -> tuple[str, np.ndarray] | None:
     dtype = np.dtype(order + TYPES[kind])
     if min(shape, default=-1) < 0 or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"a matrix of shape {shape} in {len(data)} bytes")
+    if len(data) > MOST_NUMBERS * dtype.itemsize:
+        raise ValueError(f"a matrix of {len(data) // dtype.itemsize} numbers, more than {MOST_NUMBERS}")
     return head[2].decode("latin-1"), np.frombuffer(data, dtype).reshape(shape, order="F")

@@ -1,5 +1,7 @@
 """Reads UESTC's two forms of a recording, `_skeleton.txt` and `.mat`; both hold one body a frame."""
 
+from itertools import islice
+
 import numpy as np
 
 from danet.datasets.readers.mat5 import read_mat5
@@ -8,6 +10,7 @@ from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import Bodies
 
 JOINTS = KINECT_V2.size
+MOST_SHOWN = 5  # arrays of another shape, in a message
 LINES = 3 * JOINTS  # a frame: per joint a line of camera space, of the colour picture and of the depth picture
 
 
@@ -75,7 +78,7 @@ def _from_mat(path: str, content: bytes) -> np.ndarray:
     for key in ("v", "skel", *(fitting if len(fitting) == 1 else ())):
         if key in fitting:
             return fitting[key].astype(np.float32).reshape(-1, JOINTS, 3)
-    shapes = ", ".join(f"{key} {value.shape}" for key, value in arrays.items())
+    shapes = ", ".join(f"{key} {value.shape}" for key, value in islice(arrays.items(), MOST_SHOWN))
     raise BadRecording(path, f"one array of shape (T, {LINES}) or (T, {JOINTS}, 3)", shapes or "no array")
 
 

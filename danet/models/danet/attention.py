@@ -78,12 +78,14 @@ class SpatialAttention(nn.Module):
     def __init__(self, settings: DANetSettings, layout: Layout):
         super().__init__()
         width, heads = settings.width, settings.heads
-        relation, near, kinds = token_relations(layout, settings.parts)
+        with torch.device("cpu"):  # also where the network is made without numbers, on torch's meta device
+            relation, near, kinds = token_relations(layout, settings.parts)
         self.heads, self.relations = heads, settings.relations
         self.query_key = nn.Linear(width, 2 * width)
         self.value = nn.Linear(width, width)
         self.merge = nn.Linear(width, width)
         local = local_heads(settings)
+        relation, near = relation.to(local.device), near.to(local.device)
         hidden = torch.where(local[:, None, None] & ~near, -torch.inf, 0.0)
         self.register_buffer("hidden", hidden, persistent=False)
         self.register_buffer("relation", relation, persistent=False)
@@ -146,6 +148,8 @@ class TemporalAttention(nn.Module):
         The distances spread evenly over the radius, so that order counts from the first step on, as in a convolution.
         """
         term = torch.zeros(len(local), 2 * patches - 1)
+        if term.is_meta:
+            return term
         count = int(local.sum())
         distances = torch.linspace(-local_radius, local_radius, count + 2)[1:-1].round().long().tolist()
         for head, distance in enumerate(distances):

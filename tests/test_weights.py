@@ -195,7 +195,7 @@ def test_load_model_takes_no_memory_on_the_files_word(tmp_path, change):
 
 def test_load_model_refuses_a_network_that_computes_far_more_than_its_file_holds(tmp_path):
     """Masks of every two patches, while the weights grow with the patches alone."""
-    about = ABOUT | {"clips": {"frames": 20_000}, "model": ABOUT["model"] | {"width": 2}}
+    about = ABOUT | {"clips": {"frames": 10_000}, "model": ABOUT["model"] | {"width": 2}}
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in build_model(about).state_dict().items()}
     tensors = {key: torch.zeros(shape) for key, shape in shapes.items()}

@@ -13,7 +13,6 @@ from danet.inference.recordings import Complain, prepared
 from danet.skeleton.recording import Bodies
 
 TOLD_ALONE, TOLD_EVERY = 10, 1000
-LONGEST_MESSAGE = 500  # characters
 
 
 class BadLines:
@@ -76,5 +75,4 @@ def sightings_in(frames: list[Frame]) -> Bodies:
 
 
 def _say(text: str) -> None:
-    line = f"danet: {text}"
-    print(line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 3] + "...", file=sys.stderr, flush=True)
+    print(f"danet: {text}", file=sys.stderr, flush=True)

@@ -108,6 +108,19 @@ def test_check_config_says_what_was_removed(name):
     assert refusal(nested(name, 1)) == f"config: '{name}': no such setting any more"
 
 
+def test_check_config_takes_numbers_of_the_command_line():
+    """Snakemake hands on what `--config` nests as text."""
+    given = {"train": {"epochs": "3", "learning_rate": "2e-3", "refit": "false"}, "seeds": ["0", "1"]}
+    config = check_config(given | {"datasets": {"demo": {"clips": {"frames": "16"}}}})
+    assert (config.train.epochs, config.train.learning_rate, config.train.refit, config.seeds) == (
+        3,
+        2e-3,
+        False,
+        (0, 1),
+    )
+    assert config.run("demo").clips.frames == 16
+
+
 def test_read_config_refuses_what_is_no_settings(tmp_path):
     for text, got in (("- 1", r"expected settings by name, got \[1\]"), ("", "expected settings by name, got nothing")):
         (tmp_path / "config.yaml").write_text(text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from danet.errors import UserError, one_line, shown
 from danet.io.yaml_text import MOST_VALUES
@@ -14,16 +14,21 @@ MOST_ERRORS = 5  # that one message names
 LONGEST_NAME = 60  # of a setting, in a message
 
 
-def _no_truth(value: object) -> object:
-    """Errors: ValueError for true and false, which Python takes for 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("expected a number")
-    return value
+def _no_truth(kind: str) -> BeforeValidator:
+    """Refuses true and false, which Python takes for 1 and 0, where a number of that kind is expected."""
+
+    def refuse(value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"expected {kind}")
+        return value
+
+    return BeforeValidator(refuse)
 
 
-Whole = Annotated[int, Strict()]
+# Digits in text are numbers too: so Snakemake hands on what `--config` nests.
+Whole = Annotated[int, _no_truth("a whole number")]
 Positive = Annotated[Whole, Field(gt=0)]
-Real = Annotated[float, BeforeValidator(_no_truth)]
+Real = Annotated[float, _no_truth("a number")]
 PositiveReal = Annotated[Real, Field(gt=0)]
 S = TypeVar("S", bound="Settings")
 

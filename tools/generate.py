@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,9 +27,22 @@ This page is made from `danet/config/settings.py` by `make docs`.
 """
 
 
+KEYWORDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
 def schema() -> str:
     """The JSON schema of config.yaml."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    return json.dumps(_in_keywords(Config.model_json_schema()), indent=2) + "\n"
+
+
+def _in_keywords(part: Any) -> Any:
+    """The same with JSON schema's keywords for bounds, which pydantic does not use beside a validator of ours."""
+    if isinstance(part, list):
+        return [_in_keywords(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    is_type = isinstance(part.get("type"), str)
+    return {KEYWORDS.get(key, key) if is_type else key: _in_keywords(value) for key, value in part.items()}
 
 
 def settings_page() -> str:

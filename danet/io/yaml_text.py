@@ -56,7 +56,7 @@ def read_yaml(path: Path, what: str) -> Any:
     """The value in a YAML file. `what` is expected of it, in messages. Errors: UserError."""
     try:
         text = read_file(path, LARGEST_BYTES, what=what).decode("utf-8")
-        return yaml.load(text, _Loader)  # a safe one
+        return _Loader(text).get_single_data()  # type: ignore[no-untyped-call]
     except UnicodeDecodeError as error:
         told = f"a byte {error.object[error.start]:#x}, which is no UTF-8"
     except yaml.MarkedYAMLError as error:

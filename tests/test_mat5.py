@@ -111,7 +111,7 @@ def test_read_uestc_takes_no_claim_of_a_mat_on_trust(claim):
         assert tracemalloc.get_traced_memory()[1] < 2 * LARGEST_BYTES
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 30, "it ends, whatever comes"
     assert len(str(caught.value)) < 500
     assert str(caught.value).isprintable()
     assert got is None or got in caught.value.got

@@ -15,6 +15,7 @@ import yaml
 from danet.config.base import check
 from danet.config.settings import Prepare, Run, Simulate, Split
 from danet.datasets.demo import DEMO
+from danet.errors import MOST_MESSAGE, UserError
 from danet.preparation.chain import prepare
 from danet.preparation.split import split
 from danet.simulate.simulate import simulate
@@ -33,6 +34,17 @@ def recordings() -> Path:
     if not folder:
         pytest.skip(f"needs real recordings: set {RECORDINGS} to the folder that holds them")
     return Path(folder)
+
+
+def line_about(path: Path, error: UserError) -> str:
+    """The message of an error, which is one bounded line that names the file, what was expected and what was got."""
+    said = str(error)
+    assert said.startswith(f"{path}: ")
+    assert "expected " in said
+    assert ", got" in said
+    assert said.isprintable()
+    assert len(said) <= MOST_MESSAGE
+    return said
 
 
 @pytest.fixture

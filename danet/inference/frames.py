@@ -14,12 +14,12 @@ import numpy as np
 from danet.errors import BadRecording
 from danet.inference.recordings import Complain
 from danet.preparation.parse import FARTHEST
+from danet.skeleton.recording import MOST_BODIES
 
 SOURCE = "standard input"
 BODIES, IDS = "bodies", "ids"
 LONGEST_LINE = 1 << 20  # bytes; ten bodies of a hundred joints take less than a tenth
 LONGEST_ID = 100  # characters or digits
-MOST_BODIES = 100
 PLACE = f"coordinates within {FARTHEST:,.0f} m"
 SHOWN = 30  # characters of what a line holds that are shown
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from danet.config.clips import ClipSettings
-from danet.config.networks import read_network
+from danet.config.networks import NetworkSettings, read_network
 from danet.errors import UserError, brief
 from danet.io.files import written_whole
 from danet.models.base import SkeletonModel
 from danet.models.description import FORMAT, Description, read_description
 from danet.models.registry import network_class
-from danet.skeleton.layout import find_layout
+from danet.skeleton.layout import Layout, find_layout
 
 HASH = "tensors_hash"
 MOST_COMPUTED = 1 << 24  # numbers that a network may compute when it is made, beside those that the file holds
@@ -37,13 +37,12 @@ Held = dict[str, tuple[str, tuple[int, ...]]]  # what a file says of its tensors
 
 def build_model(description: dict[str, Any]) -> SkeletonModel:
     """The network that its description names: the keys `model`, `clips`, `layout` and `actions`."""
-    settings = read_network(description["model"])
-    return network_class(settings.name)(
-        settings=settings,
-        layout=find_layout(description["layout"]),
-        clips=ClipSettings.model_validate(description["clips"]),
-        actions=len(description["actions"]),
-    )
+    clips, layout = ClipSettings.model_validate(description["clips"]), find_layout(description["layout"])
+    return _make(read_network(description["model"]), layout, clips, description["actions"])
+
+
+def _make(settings: NetworkSettings, layout: Layout, clips: ClipSettings, actions: Sequence[str]) -> SkeletonModel:
+    return network_class(settings.name)(settings=settings, layout=layout, clips=clips, actions=len(actions))
 
 
 def describe(model: SkeletonModel) -> dict[str, Any]:
@@ -119,16 +118,10 @@ def load_model(path: Path) -> tuple[SkeletonModel, dict[str, Any]]:
     for key, value in state.items():
         if not value.isfinite().all():
             raise UserError(f"{path}: '{brief(key, 100)}': expected finite numbers, got others among them")
-    model = _make(described)
+    model = _make(described.model, described.layout, described.clips, described.actions)
     model.load_state_dict(state)
     model.confidence_power, model.temperature = described.confidence_power, described.temperature
     return model.eval(), description
-
-
-def _make(described: Description) -> SkeletonModel:
-    return network_class(described.model.name)(
-        settings=described.model, layout=described.layout, clips=described.clips, actions=len(described.actions)
-    )
 
 
 def _outline(described: Description, held: Held, path: Path) -> SkeletonModel:
@@ -145,7 +138,7 @@ def _outline(described: Description, held: Held, path: Path) -> SkeletonModel:
     counting = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
-            model = _make(described)
+            model = _make(described.model, described.layout, described.clips, described.actions)
     except (RuntimeError, OverflowError, TypeError, MemoryError) as error:
         raise UserError(f"{path}: expected the description of a network, got {brief(error)}") from None
     finally:

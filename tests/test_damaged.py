@@ -86,7 +86,7 @@ def coordinate(text):
 
 
 FRAMES, BODIES, HEADER, JOINTS = "number of frames", "number of bodies", "an integer id", "number of joints, 25"
-NUMBERS, FIELDS = "finite decimal numbers", "12 fields"
+NUMBERS, FIELDS = "decimal numbers", "12 fields"
 WHOLE = recording(9)
 DAMAGED = {  # content, then line, frame, body, part of what was expected, part of what was got
     "empty": (b"", 1, 0, 0, FRAMES, "end of the file"),
@@ -111,12 +111,8 @@ DAMAGED = {  # content, then line, frame, body, part of what was expected, part 
     "too_many_bodies": (edited(1, b"999999999999999999"), 2, 1, 0, "at most 100", "'999"),
     "bodies_beyond_int64": (edited(1, b"9" * 30), 2, 1, 0, BODIES, "'999"),
     "id_as_float": (edited(2, b"7.2e16 0 0 0 0 0 0 0 0 2"), 3, 1, 1, HEADER, "7.2e16"),
-    "nan": (coordinate(b"nan"), 5, 1, 1, NUMBERS, "'nan 1 1"),
-    "NaN": (coordinate(b"-1.#IND"), 5, 1, 1, NUMBERS, "'-1.#IND"),
-    "inf": (coordinate(b"-inf"), 5, 1, 1, NUMBERS, "'-inf"),
-    "beyond_float64": (coordinate(b"1e999"), 0, 1, 0, NUMBERS, "too large"),
-    "beyond_float32": (coordinate(b"-1e39"), 0, 1, 0, NUMBERS, "too large"),
     "beyond_any_room": (coordinate(b"3e38"), 0, 1, 0, "within 1,000,000 m", "beyond"),
+    "no_number": (coordinate(b"nano"), 5, 1, 1, NUMBERS, "'nano 1 1"),
     "decimal_comma": (coordinate(b"0,5"), 5, 1, 1, NUMBERS, "'0,5"),
     "11_fields": (edited(JOINT_LINE, b"1 2 3 4 5 6 7 8 9 10 11"), 5, 1, 1, FIELDS, "'1 2 3"),
     "one_id_twice": (recording(9, (FIRST, FIRST)), 0, 1, 0, "each body id once", f"id {FIRST} twice"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from danet.config.settings import Prepare
 from danet.preparation.centre import centre
 from danet.preparation.denoise import denoise, motion_of, sound_frames
+from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import Bodies
 
 OBSERVED, REFERENCE = Prepare(timing="observed"), Prepare(timing="reference")
@@ -38,7 +39,7 @@ def test_motion_and_sound_frames_equal_numpy_bit_for_bit(rng):
 @settings(max_examples=300, deadline=None)
 @given(sightings())
 def test_denoise_keeps_joints_at_their_frames(bodies):
-    sequence, audit = denoise(bodies, OBSERVED)
+    sequence, audit = denoise(bodies, OBSERVED, KINECT_V2)
     if sequence is None:
         assert audit["actors"] == 0
         return
@@ -53,7 +54,7 @@ def test_denoise_keeps_joints_at_their_frames(bodies):
 @settings(max_examples=200, deadline=None)
 @given(sightings())
 def test_centre_only_translates(bodies):
-    sequence, _ = denoise(bodies, OBSERVED)
+    sequence, _ = denoise(bodies, OBSERVED, KINECT_V2)
     if sequence is None:
         return
     centred = centre(sequence, 1, "observed").joints
@@ -67,20 +68,20 @@ def test_centre_only_translates(bodies):
 
 def test_denoise_shifts_returning_body_with_reference_timing_only(make_bodies):
     bodies = make_bodies({5: [0, 1, 2, 7, 8]}, frames=10)
-    observed, audit = denoise(bodies, OBSERVED)
+    observed, audit = denoise(bodies, OBSERVED, KINECT_V2)
     np.testing.assert_array_equal(observed.joints[7, 0], bodies.joints[3])
     assert not observed.joints[3:7].any()
     assert audit["gaps"] == 4
     assert audit["lost_frames"] == 5
-    shifted, _ = denoise(bodies, REFERENCE)
+    shifted, _ = denoise(bodies, REFERENCE, KINECT_V2)
     np.testing.assert_array_equal(shifted.joints[:, 0], bodies.joints)
 
 
 def test_denoise_drops_short_bodies_beside_others_only(make_bodies):
-    assert denoise(make_bodies({1: range(5)}, frames=5), OBSERVED)[1]["actors"] == 1
-    audit = denoise(make_bodies({1: range(30), 2: range(11)}, frames=30), OBSERVED)[1]
+    assert denoise(make_bodies({1: range(5)}, frames=5), OBSERVED, KINECT_V2)[1]["actors"] == 1
+    audit = denoise(make_bodies({1: range(30), 2: range(11)}, frames=30), OBSERVED, KINECT_V2)[1]
     assert (audit["dropped_short"], audit["actors"]) == (1, 1)
-    sequence, audit = denoise(make_bodies({1: range(11), 2: range(11, 20)}, frames=30), OBSERVED)
+    sequence, audit = denoise(make_bodies({1: range(11), 2: range(11, 20)}, frames=30), OBSERVED, KINECT_V2)
     assert sequence is None
     assert audit["dropped_short"] == 2
 
@@ -88,18 +89,18 @@ def test_denoise_drops_short_bodies_beside_others_only(make_bodies):
 def test_denoise_drops_flat_bodies(make_bodies):
     bodies = make_bodies({1: range(30), 2: range(30)}, frames=30)
     bodies.joints[bodies.body == 2] *= np.array([10, 0.1, 1], np.float32)
-    assert denoise(bodies, OBSERVED)[1]["dropped_noisy"] == 1
+    assert denoise(bodies, OBSERVED, KINECT_V2)[1]["dropped_noisy"] == 1
 
 
 def test_denoise_joins_two_ids_of_one_person(make_bodies):
     bodies = make_bodies({1: range(20), 2: range(20, 50)}, frames=50)
-    sequence, audit = denoise(bodies, OBSERVED)
+    sequence, audit = denoise(bodies, OBSERVED, KINECT_V2)
     assert sequence.joints[:, 0].any(axis=(1, 2)).all()
     assert audit["actors"] == 1
 
 
 def test_denoise_drops_third_body_at_once(make_bodies):
-    audit = denoise(make_bodies({body: range(30) for body in (1, 2, 3)}, frames=30), OBSERVED)[1]
+    audit = denoise(make_bodies({body: range(30) for body in (1, 2, 3)}, frames=30), OBSERVED, KINECT_V2)[1]
     assert (audit["actors"], audit["dropped_overlap"]) == (2, 1)
 
 
@@ -113,5 +114,5 @@ def test_denoise_with_reference_timing_equals_reference_arrays(recordings, which
     assert arrays
     for name, expected in arrays.items():
         bodies = read_recording(NTU60.read, name, str(recordings / which / f"{name}.skeleton"))
-        sequence, _ = denoise(bodies, REFERENCE)
+        sequence, _ = denoise(bodies, REFERENCE, KINECT_V2)
         np.testing.assert_array_equal(sequence.joints.reshape(len(sequence.joints), -1), expected, err_msg=name)

@@ -45,10 +45,10 @@ def file(tmp_path, rng):
 def test_actor_of_tells_kept_from_dropped(file):
     bodies, layout = read_bodies(file)
     assert layout is KINECT_V2
-    actors = actor_of(bodies, Prepare())
+    actors = actor_of(bodies, Prepare(), KINECT_V2)
     assert (actors[bodies.body == 11] == 0).all()
     assert (actors[bodies.body == 12] == -1).all()
-    assert (actor_of(bodies, Prepare(timing="reference")) == actors).all()
+    assert (actor_of(bodies, Prepare(timing="reference"), KINECT_V2) == actors).all()
 
 
 def test_draw_writes_still_and_moving_pictures(file, tmp_path):

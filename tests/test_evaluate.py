@@ -81,7 +81,9 @@ def test_evaluate_turns_and_corrupts_the_same_samples(whole):
     assert {each["plain"] for each in corruptions} == {metrics["top1"]}
     assert {each["samples"] for each in corruptions} == {8}
     kinds = {each["what"] for each in corruptions}
-    assert kinds == {"joints lost", "jitter", "frames lost", "lower frame rate", "cut short"}, "one person a recording"
+    assert kinds == {"joints not found", "joints lost", "jitter", "frames lost", "lower frame rate", "cut short"}, (
+        "one person a recording"
+    )
     strongest = {each["what"]: each["top1"] for each in corruptions}  # of each kind it comes last
     assert strongest["joints lost"] < metrics["top1"]
 

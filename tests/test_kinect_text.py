@@ -48,9 +48,7 @@ def test_read_skeleton_text_reads_forms_of_a_number(joints, text):
     assert np.signbit(number) == text.startswith("-")
 
 
-@pytest.mark.parametrize(
-    "text", ["nan", "inf", "-inf", "1e", "--1", "1.2.3", "0x10", "1_0", "abc", "1e400", "-", "1,5"]
-)
+@pytest.mark.parametrize("text", ["1e", "--1", "1.2.3", "0x10", "1_0", "abc", "-", "1,5"])
 def test_read_skeleton_text_refuses_what_is_no_number(joints, text):
     content = kinect_text([[], [(FIRST, joints)]]).replace(repr(float(joints[0, 0])).encode(), text.encode(), 1)
     with pytest.raises(BadRecording) as caught:

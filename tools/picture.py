@@ -33,7 +33,7 @@ def draw(action: str) -> Figure:
     axes = figure.subplots(3, 1)
     for camera, axis in zip((1, 2, 3), axes, strict=True):
         text = simulate_text(settings, performance, camera)
-        sequence, _ = denoise(read_skeleton_text("picture", "picture", text.encode()), Prepare())
+        sequence, _ = denoise(read_skeleton_text("picture", "picture", text.encode()), Prepare(), KINECT_V2)
         joints = centre(sequence, KINECT_V2.origin, "observed").joints[:, 0]
         seen = np.flatnonzero(joints.any(axis=(1, 2)))
         for moment, frame in enumerate(seen[np.linspace(0, len(seen) - 1, MOMENTS).astype(int)]):

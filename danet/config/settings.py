@@ -65,6 +65,12 @@ class Prepare(Settings):
         True,
         description="Set aside a recording that shows, joint for joint, the same as another whose name comes first.",
     )
+    least_seen: Real = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="A body is dropped if the sensor found less than this share of its joints, over all its frames.",
+    )
     shortest_body: Whole = Field(
         11, ge=0, le=1_000_000, description="Of several bodies, those seen in this many frames or fewer are dropped."
     )

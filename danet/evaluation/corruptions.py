@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from danet.preparation.unseen import bridged
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import seen_in
 
@@ -37,6 +38,17 @@ def lose_joints(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) ->
         while lost[kept[joint]] and layout.parents[kept[joint]] != kept[joint]:
             kept[joint] = layout.parents[kept[joint]]
     return joints[:, :, kept]
+
+
+def miss_joints(joints: np.ndarray, percent: float, layout: Layout, rng: Rng) -> np.ndarray:
+    """Joints, drawn anew in each frame, are not found by the sensor, and bridged as the preparation does."""
+    found = (rng.random(joints.shape[:3]) >= percent / 100) & seen_in(joints)[:, :, None]
+    missed = np.zeros_like(joints)
+    for actor in range(joints.shape[1]):
+        frames = np.flatnonzero(found[:, actor].any(axis=1))
+        if len(frames):
+            missed[frames, actor] = bridged(joints[frames, actor], found[frames, actor], frames, layout)
+    return missed
 
 
 def jitter(joints: np.ndarray, centimetres: float, layout: Layout, rng: Rng) -> np.ndarray:
@@ -88,6 +100,7 @@ def _shown(joints: np.ndarray) -> np.ndarray:
 
 
 CORRUPTIONS = (
+    *(Corruption("joints not found", percent, "% of the joints", miss_joints) for percent in (2, 5, 20)),
     *(Corruption("joints lost", percent, "% of the joints", lose_joints) for percent in (10, 25, 50)),
     *(Corruption("jitter", centimetres, "cm", jitter) for centimetres in (1, 2, 5)),
     *(Corruption("frames lost", percent, "% of the frames", lose_frames) for percent in (25, 50, 75)),

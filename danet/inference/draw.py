@@ -17,6 +17,7 @@ from danet.errors import UserError
 from danet.inference.recordings import read_bodies
 from danet.io.files import written_whole
 from danet.preparation.denoise import denoise
+from danet.preparation.unseen import seen_joints
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Bodies
 
@@ -29,7 +30,7 @@ LARGEST = 0.08  # radius of the most attended joint, as a share of the height of
 
 
 def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare | None = None) -> dict[str, int]:
-    """Writes `out`, a .png of some frames or a moving .gif of all, as the camera saw them.
+    """Writes `out`, a .png of some frames or a moving .gif of all, as the camera saw them, without joints not found.
 
     With `weights`, a disc at each joint says how much of the network's attention it gets. Returns the numbers of
     `frames`, `bodies` and `kept` bodies. Errors: UserError for a file that cannot be read, another ending, weights of
@@ -46,7 +47,7 @@ def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare |
         settings, layout = predictor.prepare, predictor.layout
         shares = predictor.joint_attention(predictor.sequence(file))
     bodies, layout = read_bodies(file, layout)
-    actors = actor_of(bodies, settings or Prepare())
+    actors = actor_of(bodies, settings or Prepare(), layout)
     picture = _Picture(bodies, layout, actors, shares)
     with written_whole(out) as partial:
         (picture.still if out.suffix == ".png" else picture.move)(partial)
@@ -54,21 +55,27 @@ def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare |
     return {"frames": bodies.frames, "bodies": len(bodies.index.ids), "kept": len(kept)}
 
 
-def actor_of(bodies: Bodies, settings: Prepare) -> np.ndarray:
-    """(R,) int64: the actor, 0 or 1, that denoising makes of each sighting, or -1 for one that it drops."""
-    actor = np.full(len(bodies.frame), -1)
-    sequence, _ = denoise(bodies, settings.model_copy(update={"timing": "observed"}))
-    if sequence is not None:
-        same = (sequence.joints[bodies.frame] == bodies.joints[:, None]).all(axis=(2, 3))  # (R, M)
-        actor[same.any(axis=1)] = same.argmax(axis=1)[same.any(axis=1)]
-    return actor
+def actor_of(bodies: Bodies, settings: Prepare, layout: Layout) -> np.ndarray:
+    """(R,) int64: the actor, 0 or 1, that denoising makes of the body of each sighting, or -1 for one that it drops."""
+    _, audit = denoise(bodies, settings.model_copy(update={"timing": "observed"}), layout)
+    slot = {row["body"]: row["slot"] for row in audit["bodies"]}
+    return np.array([slot[body] - 1 for body in bodies.body.tolist()])
+
+
+def found(bodies: Bodies, layout: Layout) -> np.ndarray:
+    """The joints (R, V, 3), NaN where the sensor did not find one."""
+    joints = bodies.joints.copy()
+    for number in range(len(bodies.index.ids)):
+        rows = np.flatnonzero(bodies.index.track == number)
+        joints[rows] = np.where(seen_joints(joints[rows], layout)[:, :, None], joints[rows], np.nan)
+    return joints
 
 
 class _Picture:
     def __init__(self, bodies: Bodies, layout: Layout, actors: np.ndarray, shares: np.ndarray | None):
         self.bodies, self.layout, self.actors, self.shares = bodies, layout, actors, shares
-        flat = bodies.joints[..., :2]
-        self.low, self.high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
+        self.flat = found(bodies, layout)[..., :2]
+        self.low, self.high = np.nanmin(self.flat, axis=(0, 1)), np.nanmax(self.flat, axis=(0, 1))
         self.radius = LARGEST * max(float(self.high[1] - self.low[1]), 1e-6)
 
     def still(self, path: Path) -> None:
@@ -100,7 +107,7 @@ class _Picture:
 
     def _frame(self, axes: Axes, frame: int) -> None:
         for row in np.flatnonzero(self.bodies.frame == frame):
-            flat, actor = self.bodies.joints[row, :, :2], self.actors[row]
+            flat, actor = self.flat[row], self.actors[row]
             ink = INKS[actor] if actor >= 0 else GREY
             axes.add_collection(LineCollection(list(flat[self.layout.bones]), colors=ink, linewidths=1.6))
             if self.shares is not None and actor >= 0:

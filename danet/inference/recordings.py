@@ -23,7 +23,7 @@ Complain = Callable[[UserError], None]  # is told what is wrong with one file, s
 
 def prepared(bodies: Bodies, settings: Prepare, layout: Layout) -> Sequence | None:
     """The sightings as a network is given them; None where denoising leaves nobody."""
-    sequence, _ = denoise(bodies, settings)
+    sequence, _ = denoise(bodies, settings, layout)
     return None if sequence is None else centre(sequence, layout.origin, settings.timing)
 
 

@@ -37,9 +37,10 @@ def prepare_one(dataset: str, folder: Path | None, settings: Prepare, item: tupl
     bodies = read_or_excuse(dataset, folder, item)
     if isinstance(bodies, BadRecording):
         return bodies
-    sequence, audit = denoise(bodies, settings)
+    layout = find_dataset(dataset, folder).layout
+    sequence, audit = denoise(bodies, settings, layout)
     if sequence is not None:
-        sequence = centre(sequence, find_dataset(dataset, folder).layout.origin, settings.timing)
+        sequence = centre(sequence, layout.origin, settings.timing)
     return Prepared(sequence, audit, bodies.content)
 
 

@@ -19,9 +19,11 @@ from tqdm import tqdm
 from danet.config.settings import OF_PARSING, Prepare
 from danet.io.files import written_whole
 from danet.io.store import open_records, write_records
+from danet.preparation.unseen import bridged, may_lack_joints, seen_joints
+from danet.skeleton.layout import Layout, find_layout
 from danet.skeleton.recording import Bodies, Sequence
 
-KEPT, SHORT, NOISY, NO_ROOM = "kept", "short", "noisy", "no room"
+KEPT, UNSEEN, SHORT, NOISY, NO_ROOM = "kept", "hardly seen", "short", "noisy", "no room"
 NOBODY_KEPT = "no body left after denoising"
 AUDIT_COLUMNS = [
     "name",
@@ -30,6 +32,9 @@ AUDIT_COLUMNS = [
     "ids",
     "kept",
     "actors",
+    "bridged",  # joints that the sensor did not find, over all bodies and frames
+    "never_seen",  # joints that it found in no frame of a body, over all bodies
+    "dropped_unseen",
     "dropped_short",
     "dropped_noisy",
     "dropped_overlap",
@@ -46,7 +51,8 @@ class Track:
     """One body id over time: `frames` (n,) rising, `joints` (n, V, 3) in metres, `motion` in square metres.
 
     It was seen from recorded frame `first` to `last`. `shifted` counts the sightings that lie at another frame under
-    the other timing.
+    the other timing. `found` is the share of its joints that the sensor found, over its frames. `bridged` counts
+    the others, frame by frame; `never_seen`, the joints that were found in no frame.
     """
 
     body: int
@@ -55,15 +61,19 @@ class Track:
     first: int
     last: int
     shifted: int
+    found: float = 1.0
+    bridged: int = 0
+    never_seen: int = 0
     motion: float = 0.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one body: `rule` is KEPT, SHORT, NOISY or NO_ROOM.
+    """What became of one body: `rule` is KEPT, UNSEEN, SHORT, NOISY or NO_ROOM.
 
-    `value` is what the rule looked at: for KEPT the motion in square metres, for SHORT the frames, for NOISY the share
-    of noisy frames, for NO_ROOM the frames in which both slots were taken. `slot` is 1 or 2, 0 for a dropped body.
+    `value` is what the rule looked at: for KEPT the motion in square metres, for UNSEEN the share of joints that were
+    found, for SHORT the frames, for NOISY the share of noisy frames, for NO_ROOM the frames in which both slots were
+    taken. `slot` is 1 or 2, 0 for a dropped body.
     """
 
     body: int
@@ -124,15 +134,18 @@ def tracks_of(bodies: Bodies, timing: str) -> tuple[list[Track], int]:
     return tracks, index.frames if timing == "reference" else bodies.frames
 
 
-def denoise(bodies: Bodies, settings: Prepare) -> tuple[Sequence | None, dict]:
-    """Chooses the actors of one recording.
+def denoise(bodies: Bodies, settings: Prepare, layout: Layout) -> tuple[Sequence | None, dict]:
+    """Chooses the actors of one recording. With observed timing, joints that were not seen are bridged first.
 
     Returns the sequence (T, M, V, 3) of M = 1 or 2 actors, or None when no body is left; and the audit, whose keys are
     AUDIT_COLUMNS.
     """
     tracks, length = tracks_of(bodies, settings.timing)
-    seen, verdicts, slots = tracks, [], None
-    several = len(tracks) > 1
+    if settings.timing == "observed" and may_lack_joints(bodies.joints):
+        tracks = [bridge(track, layout) for track in tracks]
+    seen = tracks
+    tracks, verdicts = drop_unseen(tracks, settings)
+    slots, several = None, len(tracks) > 1
     if several:
         tracks, short = drop_short(tracks, settings)
         tracks, noisy = drop_noisy(tracks, settings)
@@ -144,6 +157,30 @@ def denoise(bodies: Bodies, settings: Prepare) -> tuple[Sequence | None, dict]:
         if several and settings.timing == "reference":
             slots = slots[slots.reshape(length, -1).sum(axis=1) != 0]
     return None if slots is None else Sequence(bodies.name, slots, bodies.content), audit_of(bodies, seen, verdicts)
+
+
+def bridge(track: Track, layout: Layout) -> Track:
+    """The track with the joints in place that were not found, without the frames in which none was."""
+    seen = seen_joints(track.joints, layout)
+    shown = seen.any(axis=1)
+    frames, joints, seen = track.frames[shown], track.joints[shown], seen[shown]
+    if not len(seen):
+        return replace(track, frames=frames, joints=joints, found=0.0)
+    return replace(
+        track,
+        frames=frames,
+        joints=bridged(joints, seen, frames, layout),
+        found=float(seen.mean()),
+        bridged=int((~seen).sum()),
+        never_seen=int((~seen.any(axis=0)).sum()),
+    )
+
+
+def drop_unseen(tracks: list[Track], settings: Prepare) -> tuple[list[Track], list[Verdict]]:
+    """Drops bodies of which the sensor found too little, all of them if need be."""
+    least = settings.least_seen or np.finfo(float).tiny  # with 0, one joint is enough
+    unseen = [Verdict(track.body, UNSEEN, track.found) for track in tracks if track.found < least]
+    return [track for track in tracks if track.found >= least], unseen
 
 
 def drop_short(tracks: list[Track], settings: Prepare) -> tuple[list[Track], list[Verdict]]:
@@ -225,6 +262,9 @@ def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict]) -> di
         "ids": len(tracks),
         "kept": rules.count(KEPT),
         "actors": len({verdict.slot for verdict in verdicts if verdict.slot}),
+        "bridged": sum(track.bridged for track in tracks),
+        "never_seen": sum(track.never_seen for track in tracks),
+        "dropped_unseen": rules.count(UNSEEN),
         "dropped_short": rules.count(SHORT),
         "dropped_noisy": rules.count(NOISY),
         "dropped_overlap": rules.count(NO_ROOM),
@@ -246,13 +286,17 @@ def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> N
 
     def sequences() -> Iterator[Sequence]:
         for record in tqdm(source, total=len(source), desc="denoise", disable=None):
-            sequence, row = denoise(Bodies.from_record(record), settings)
+            sequence, row = denoise(Bodies.from_record(record), settings, layout)
             rows.append(row)
             if sequence is not None:
                 yield sequence
 
     with open_records(bodies, "bodies") as source:
+        layout = find_layout(source.about["layout"])
         metadata = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
         samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), metadata)
     write_audit(audit, rows)
     log.info("%d recordings denoised, %d without an actor", samples, len(rows) - samples)
+    if lacking := [row for row in rows if row["bridged"]]:
+        joints = sum(row["bridged"] for row in lacking)
+        log.warning("%d joints were not found by the sensor and bridged, in %d recordings", joints, len(lacking))

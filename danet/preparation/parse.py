@@ -5,6 +5,7 @@ The stage writes records of kind bodies, and a table with a row for each file th
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,11 +34,11 @@ log = logging.getLogger(__name__)
 
 
 def read_recording(read: Reader, name: str, path: str) -> Bodies:
-    """Reads one raw file with a data set's reader.
+    """Reads one raw file with a data set's reader; a joint that is not finite comes out at (0, 0, 0): not seen.
 
     Errors: BadRecording, as for `read_raw_file`, and when it shows nobody or somebody too far out.
     """
-    bodies = read_raw_file(read, name, path)
+    bodies = _finite(read_raw_file(read, name, path))
     if not len(bodies.frame):
         raise BadRecording(path, A_BODY, f"{bodies.frames} frames, all without one")
     far = ~(np.abs(bodies.joints) <= FARTHEST).all(axis=(1, 2))
@@ -45,6 +46,15 @@ def read_recording(read: Reader, name: str, path: str) -> Bodies:
         frame = int(bodies.frame[far.argmax()]) + 1
         raise BadRecording(path, f"coordinates within {FARTHEST:,.0f} m", "one beyond", frame=frame)
     return bodies
+
+
+def _finite(bodies: Bodies) -> Bodies:
+    finite = np.isfinite(bodies.joints).all(axis=2)
+    if finite.all():
+        return bodies
+    joints = np.where(finite[:, :, None], bodies.joints, 0)
+    shown = finite.all(axis=1) | joints.any(axis=(1, 2))
+    return replace(bodies, frame=bodies.frame[shown], body=bodies.body[shown], joints=joints[shown])
 
 
 def read_or_excuse(dataset: str, folder: Path | None, item: tuple[str, str]) -> Bodies | BadRecording:

@@ -116,6 +116,12 @@ class Layout:
             opposite[left], opposite[right] = right, left
         return opposite
 
+    def outwards(self, start: int) -> list[tuple[int, int]]:
+        """Every joint but `start`, and the one before it on the way from there; nearer ones first."""
+        away = self.hops[start]
+        beside = [np.flatnonzero(row == 1) for row in self.hops]
+        return [(int(v), int(min(beside[v], key=lambda u: away[u]))) for v in np.argsort(away, kind="stable")[1:]]
+
 
 def make_layout(values: object, where: str) -> Layout:
     """The layout that a definition gives; `where` names its source in messages.

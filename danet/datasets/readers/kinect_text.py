@@ -26,7 +26,7 @@ EXPECTED = {
     BODY_COUNT: f"the number of bodies, at most {MOST_BODIES}, alone on its line",
     BODY_HEADER: f"a body: an integer id and {HEADER_FIELDS - 1} more fields",
     JOINT_COUNT: f"the number of joints, {JOINTS}, alone on its line",
-    COORDINATE: "x, y and z as finite decimal numbers",
+    COORDINATE: "x, y and z as decimal numbers",
     JOINT_LINE: f"a joint: {JOINT_FIELDS} fields",
     FILE_END: "the end of the file after its last frame",
 }
@@ -186,6 +186,21 @@ def _number(text, at):
 
 
 @compiled
+def _not_a_number(text, at):
+    """The index after a field such as nan, -NaN, inf or -1.#IND; -1 for any other field."""
+    at += at < len(text) and (text[at] == MINUS or text[at] == PLUS)
+    start = at
+    while not _ends_field(text, at):
+        at += 1
+    if at - start < 3:
+        return -1
+    first, second, third = text[start] | 32, text[start + 1] | 32, text[start + 2] | 32
+    word = (first == 110 and second == 97 and third == 110) or (first == 105 and second == 110 and third == 102)
+    microsoft = text[start] == ZERO + 1 and text[start + 1] == POINT and text[start + 2] == 35  # 1.#
+    return at if (word and at - start == 3) or (microsoft and at - start > 3) else -1
+
+
+@compiled
 def _scan(text, words, frame_of, body_of, joints, hard):
     """Scans a text that ends in LFs, at least a word of them, and fills the arrays.
 
@@ -228,6 +243,8 @@ def _scan(text, words, frame_of, body_of, joints, hard):
                     if after < 0:
                         value, after, state = _number(text, at)
                         if state == 0:
+                            value, after = np.nan, _not_a_number(text, at)
+                        if after < 0:
                             return COORDINATE, start, line, frame + 1, body + 1, frames, seen, hards
                         if state == 2:
                             hard[hards, 0], hard[hards, 1] = at, after
@@ -250,9 +267,10 @@ def _scan(text, words, frame_of, body_of, joints, hard):
 def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     """Reads the content of one `.skeleton` file.
 
-    Coordinates are the float32 nearest to the float64 nearest to the decimal text, as Python and numpy read it.
-    Errors: BadRecording, with line, frame and body, when the text departs from the grammar, a coordinate is not finite
-    or one frame holds two bodies of one id. A claim in the file never decides how much memory is taken.
+    Coordinates are the float32 nearest to the float64 nearest to the decimal text, as Python and numpy read it. Where
+    nan, inf or Windows' -1.#IND stands they are NaN. Errors: BadRecording, with line, frame and body, when the text
+    departs from the grammar or one frame holds two bodies of one id. A claim in the file never decides how much memory
+    is taken.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     zero = content.find(b"\0")
@@ -270,13 +288,10 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
         line = min(line, content.count(b"\n") + 1)
         raise BadRecording(path, EXPECTED[expected], _excerpt(content, at), line=line, frame=frame, body=body)
     flat = joints.reshape(-1)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
         for start, end, index in hard[:hards]:
             flat[index] = float(content[start:end])
     frame_of, body_of, joints = frame_of[:seen].copy(), body_of[:seen].copy(), joints[:seen].copy()
-    if hards and not np.isfinite(joints).all():  # only what is no plain number can be too large
-        row = int(np.isfinite(joints).all(axis=(1, 2)).argmin())
-        raise BadRecording(path, EXPECTED[COORDINATE], "one too large for float32", frame=int(frame_of[row]) + 1)
     bodies = Bodies(name, frames, frame_of, body_of, joints)
     if bodies.index.twin >= 0:
         row = bodies.index.twin

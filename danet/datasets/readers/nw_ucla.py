@@ -28,15 +28,12 @@ def read_nw_ucla(name: str, path: str, content: bytes) -> Bodies:
     if "skeletons" not in value:
         raise BadRecording(path, EXPECTED, f"one with {', '.join(map(shown, islice(value, MOST_SHOWN))) or 'nothing'}")
     try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
             joints = np.array(value["skeletons"], dtype=np.float32)
     except (ValueError, TypeError, OverflowError):
         got = "lists of unlike lengths, or what is no number"
         raise BadRecording(path, f"numbers of shape (T, {KINECT_V1.size}, 3)", got) from None
     if joints.ndim != 3 or joints.shape[1:] != (KINECT_V1.size, 3) or not len(joints):
         raise BadRecording(path, f"numbers of shape (T, {KINECT_V1.size}, 3)", f"shape {joints.shape}")
-    finite = np.isfinite(joints).all(axis=(1, 2))
-    if not finite.all():
-        raise BadRecording(path, "finite coordinates", "a number that is not", frame=int(finite.argmin()) + 1)
     seen = np.flatnonzero(joints.any(axis=(1, 2)))
     return Bodies(name, len(joints), seen.astype(np.int32), np.zeros(len(seen), np.int64), joints[seen])

@@ -43,7 +43,7 @@ AUDIT_COLUMNS = [
 ]
 
 NOBODY = -1  # in a frame of a slot, instead of the place of a track
-MOST_JITTER = 0.01  # metres: what strays further from frame to frame is motion
+MOST_JITTER = 0.02  # metres: what strays further from frame to frame is motion
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,9 @@ def denoise(bodies: Bodies, settings: Prepare) -> tuple[Sequence | None, dict]:
         verdicts += placed
         if several and settings.timing == "reference":
             slots = slots[slots.reshape(length, -1).sum(axis=1) != 0]
-    return None if slots is None else Sequence(bodies.name, slots, bodies.content), audit_of(bodies, seen, verdicts, settings)
+    return None if slots is None else Sequence(bodies.name, slots, bodies.content), audit_of(
+        bodies, seen, verdicts, settings
+    )
 
 
 def drop_short(tracks: list[Track], settings: Prepare) -> tuple[list[Track], list[Verdict]]:
@@ -329,9 +331,11 @@ def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict], setti
 
 
 def write_audit(path: Path, rows: list[dict]) -> None:
-    """Writes the audit table, a row for each recording that was read."""
+    """Writes the audit table, a row for each recording that was read, and tells the log of those that jump."""
     with written_whole(path) as partial:
         pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_parquet(partial)
+    if jumping := sum(row["jumps"] > 0 for row in rows):
+        log.warning("%d of %d recordings have an actor that jumps: it may show two people", jumping, len(rows))
 
 
 def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> None:

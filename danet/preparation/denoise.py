@@ -124,19 +124,47 @@ def sound_frames(joints: np.ndarray, widest: float) -> np.ndarray:
 def stray_of(joints: np.ndarray) -> float:
     """How far the joints (n, V, 3) stray from their mean places, in metres, beyond their jitter from frame to frame."""
     frames, size, _ = joints.shape
+    rows = joints.reshape(frames, size * 3)
+    mean = np.zeros(size * 3)
+    for row in rows:
+        mean += row
+    mean /= frames
     spread, steps = 0.0, 0.0
-    for joint in range(size):
-        for axis in range(3):
-            mean = 0.0
-            for frame in range(frames):
-                mean += joints[frame, joint, axis]
-            mean /= frames
-            for frame in range(frames):
-                spread += (joints[frame, joint, axis] - mean) ** 2
-                if frame:
-                    steps += (joints[frame, joint, axis] - joints[frame - 1, joint, axis]) ** 2
+    for frame in range(frames):
+        for place in range(size * 3):
+            spread += (rows[frame, place] - mean[place]) ** 2
+            if frame:
+                steps += (rows[frame, place] - rows[frame - 1, place]) ** 2
     jitter = min(steps / (2 * size * max(1, frames - 1)), MOST_JITTER**2)
     return max(0.0, spread / (size * frames) - jitter) ** 0.5
+
+
+@njit(cache=True, nogil=True)
+def mean_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The distance between two bodies (V, 3), mean over joints."""
+    total = 0.0
+    for joint in range(len(one)):
+        total += np.sqrt(((one[joint] - other[joint]) ** 2).sum())
+    return total / len(one)
+
+
+@njit(cache=True, nogil=True)
+def jumps_of(slots: np.ndarray, owner: np.ndarray, tracks: int) -> np.ndarray:
+    """The largest distance in metres at which each track continues another one's slot, 0 for none: (tracks,).
+
+    `owner` (T, 2) is the track in each frame of the two `slots` (T, 2, V, 3), or NOBODY.
+    """
+    jumps = np.zeros(tracks)
+    for slot in range(2):
+        before = -1
+        for frame in range(len(owner)):
+            track = owner[frame, slot]
+            if track != NOBODY:
+                if before >= 0 and owner[before, slot] != track:
+                    jump = mean_distance(slots[before, slot], slots[frame, slot])
+                    jumps[track] = max(jumps[track], jump)
+                before = frame
+    return jumps
 
 
 def tracks_of(bodies: Bodies, timing: str) -> tuple[list[Track], int]:
@@ -229,9 +257,12 @@ def fill_slots(tracks: list[Track], length: int, settings: Prepare) -> tuple[np.
     the first such slot, the extents [first, last] are compared, and the later track overwrites. With observed timing it
     is the nearest, the frames themselves are compared, and the earlier track stays.
     """
-    joints, reference = tracks[0].joints, settings.timing == "reference"
-    slots = np.zeros((length, 1 if len(tracks) == 1 else 2, *joints.shape[1:]), joints.dtype)
-    owner = np.full((length, slots.shape[1]), NOBODY)
+    first, reference = tracks[0], settings.timing == "reference"
+    slots = np.zeros((length, 1 if len(tracks) == 1 else 2, *first.joints.shape[1:]), first.joints.dtype)
+    if len(tracks) == 1:
+        slots[first.frames, 0] = first.joints
+        return slots, [Verdict(first.body, KEPT, float(first.motion), 1)]
+    owner = np.full((length, 2), NOBODY)
     extents: list[tuple[int, int] | None] = [None, (0, 0)]
     verdicts = []
     for place, track in enumerate(tracks):
@@ -245,10 +276,8 @@ def fill_slots(tracks: list[Track], length: int, settings: Prepare) -> tuple[np.
             frames, joints = frames[~taken[:, slot]], joints[~taken[:, slot]]
         slots[frames, slot], owner[frames, slot] = joints, place
         verdicts.append(Verdict(track.body, KEPT, float(track.motion), slot + 1))
-    if len(tracks) > 1:
-        jumps = jumps_of(slots, owner, len(tracks))
-        verdicts = [replace(verdict, jump=float(jump)) for verdict, jump in zip(verdicts, jumps, strict=True)]
-    return slots, verdicts
+    jumps = jumps_of(slots, owner, len(tracks))
+    return slots, [replace(verdict, jump=float(jump)) for verdict, jump in zip(verdicts, jumps, strict=True)]
 
 
 def slot_by_extent(track: Track, extents: list[tuple[int, int] | None]) -> int | None:
@@ -267,7 +296,7 @@ def nearest_slot(track: Track, slots: np.ndarray, owner: np.ndarray, limit: floa
     An empty slot is as far away as the `limit`, so that it is taken before one that is further.
     """
     distances = {}
-    for slot in range(slots.shape[1]):
+    for slot in range(2):
         taken = owner[:, slot] != NOBODY
         if np.count_nonzero(taken[track.frames]) <= 1:
             distances[slot] = distance(track, slots[:, slot], np.flatnonzero(taken)) if taken.any() else limit
@@ -282,24 +311,8 @@ def distance(track: Track, slot: np.ndarray, taken: np.ndarray) -> float:
     place = np.searchsorted(taken, track.frames)
     begins = np.flatnonzero(np.diff(place, prepend=0))
     ends = np.flatnonzero(np.diff(place, append=len(taken)))
-    beside = taken[np.concatenate([place[begins] - 1, place[ends]])]
-    return float(mean_distance(track.joints[np.concatenate([begins, ends])], slot[beside]).max())
-
-
-def jumps_of(slots: np.ndarray, owner: np.ndarray, tracks: int) -> np.ndarray:
-    """The largest distance in metres at which each track continues another one's slot, 0 for none: (tracks,)."""
-    jumps = np.zeros(tracks)
-    for slot in range(slots.shape[1]):
-        frames = np.flatnonzero(owner[:, slot] != NOBODY)
-        changes = np.flatnonzero(np.diff(owner[frames, slot]))
-        before, after = frames[changes], frames[changes + 1]
-        np.maximum.at(jumps, owner[after, slot], mean_distance(slots[before, slot], slots[after, slot]))
-    return jumps
-
-
-def mean_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The distance between two bodies, mean over joints: (n, V, 3) each to (n,)."""
-    return np.linalg.norm(one - other, axis=-1).mean(axis=-1)
+    own, beside = np.concatenate([begins, ends]), taken[np.concatenate([place[begins] - 1, place[ends]])]
+    return max(mean_distance(track.joints[one], slot[other]) for one, other in zip(own, beside, strict=True))
 
 
 def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict], settings: Prepare) -> dict:

@@ -233,6 +233,7 @@ def test_audit_counts_unexpected_and_missing_people(report):
     assert (one["unexpected_second"], one["missing_second"]) == (1, 0)
     assert (two["unexpected_second"], two["missing_second"], two["dropped_noisy"]) == (0, 1, 1)
     assert (one["retimed"], two["retimed"]) == (1, 1)
+    assert (one["jumping"], one["jump"], two["jumping"], two["jump"]) == (1, 0.7, 0, 0.2)
     listed = pd.read_csv(report / "tables/demo--unexpected-actors.csv")
     assert list(zip(listed["name"], listed["people"], listed["actors"], strict=True)) == [("b", 1, 2), ("d", 2, 1)]
 

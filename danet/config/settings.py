@@ -51,7 +51,7 @@ class Simulate(Settings):
 
 
 class Prepare(Settings):
-    """From raw recordings to centred sequences; thresholds are those of the reference preparation (SGN, CTR-GCN)."""
+    """From raw recordings to centred sequences; thresholds that hold for both timings are those of SGN and CTR-GCN."""
 
     timing: Literal["observed", "reference"] = Field(
         "observed",
@@ -82,6 +82,17 @@ class Prepare(Settings):
         gt=0,
         le=1,
         description="Of several bodies, those with at least this share of noisy frames are dropped.",
+    )
+    stillest_body: Real = Field(
+        0.002,
+        ge=0,
+        description="Observed timing: of several bodies, those that stray by less than this many metres, jitter apart, "
+        "while another one moves are dropped; 0: none.",
+    )
+    longest_jump: PositiveReal = Field(
+        0.5,
+        description="Observed timing: a body further than this many metres, mean over joints, from where an actor was "
+        "last or is next seen rather becomes another actor.",
     )
 
 

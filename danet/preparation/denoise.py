@@ -2,8 +2,9 @@
 
 Sightings of bodies (R, V, 3) become a sequence (T, M, V, 3) in metres. The rules and thresholds are those of the
 reference preparation that SGN and CTR-GCN publish. `timing` decides at which frame a joint lies. With `observed` it is
-the frame where it was seen. With `reference`, as in the peers' scripts, frames without a body vanish, and a body that
-leaves and returns is shifted to close the gap.
+the frame where it was seen; bodies that never move are dropped, and a slot goes on with the body that is nearest. With
+`reference`, as in the peers' scripts, frames without a body vanish, and a body that leaves and returns is shifted to
+close the gap.
 """
 
 import logging
@@ -23,7 +24,7 @@ from danet.preparation.unseen import bridged, may_lack_joints, seen_joints
 from danet.skeleton.layout import Layout, find_layout
 from danet.skeleton.recording import Bodies, Sequence
 
-KEPT, UNSEEN, SHORT, NOISY, NO_ROOM = "kept", "hardly seen", "short", "noisy", "no room"
+KEPT, UNSEEN, SHORT, NOISY, STILL, NO_ROOM = "kept", "hardly seen", "short", "noisy", "never moves", "no room"
 NOBODY_KEPT = "no body left after denoising"
 AUDIT_COLUMNS = [
     "name",
@@ -37,11 +38,17 @@ AUDIT_COLUMNS = [
     "dropped_unseen",
     "dropped_short",
     "dropped_noisy",
+    "dropped_still",
     "dropped_overlap",
+    "jump",  # the largest at which a slot goes on with another body, in metres, mean over joints
+    "jumps",  # how many of them are longer than `longest_jump`
     "gaps",  # frames in which a body was away between two sightings, over all bodies
     "shifted",  # sightings that observed and reference timing put at different frames
     "bodies",
 ]
+
+NOBODY = -1  # in a frame of a slot, instead of the place of a track
+MOST_JITTER = 0.02  # metres: what strays further from frame to frame is motion
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +76,20 @@ class Track:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one body: `rule` is KEPT, UNSEEN, SHORT, NOISY or NO_ROOM.
+    """What became of one body: `rule` is KEPT, UNSEEN, SHORT, NOISY, STILL or NO_ROOM.
 
     `value` is what the rule looked at: for KEPT the motion in square metres, for UNSEEN the share of joints that were
-    found, for SHORT the frames, for NOISY the share of noisy frames, for NO_ROOM the frames in which both slots were
-    taken. `slot` is 1 or 2, 0 for a dropped body.
+    found, for SHORT the frames, for NOISY the share of noisy frames, for STILL how far it strays in metres, for NO_ROOM
+    the frames in which both slots were taken. `slot` is 1 or 2, 0 for a dropped body. `jump` is the distance in metres,
+    mean over joints, at which it continues another body's slot, the largest if it does so more than once; 0 where it
+    opens the slot.
     """
 
     body: int
     rule: str
     value: float
     slot: int = 0
+    jump: float = 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -120,6 +130,53 @@ def sound_frames(joints: np.ndarray, widest: float) -> np.ndarray:
     return sound
 
 
+@njit(cache=True, nogil=True)
+def stray_of(joints: np.ndarray) -> float:
+    """How far the joints (n, V, 3) stray from their mean places, in metres, beyond their jitter from frame to frame."""
+    frames, size, _ = joints.shape
+    rows = joints.reshape(frames, size * 3)
+    mean = np.zeros(size * 3)
+    for row in rows:
+        mean += row
+    mean /= frames
+    spread, steps = 0.0, 0.0
+    for frame in range(frames):
+        for place in range(size * 3):
+            spread += (rows[frame, place] - mean[place]) ** 2
+            if frame:
+                steps += (rows[frame, place] - rows[frame - 1, place]) ** 2
+    jitter = min(steps / (2 * size * max(1, frames - 1)), MOST_JITTER**2)
+    return max(0.0, spread / (size * frames) - jitter) ** 0.5
+
+
+@njit(cache=True, nogil=True)
+def mean_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The distance between two bodies (V, 3), mean over joints."""
+    total = 0.0
+    for joint in range(len(one)):
+        total += np.sqrt(((one[joint] - other[joint]) ** 2).sum())
+    return total / len(one)
+
+
+@njit(cache=True, nogil=True)
+def jumps_of(slots: np.ndarray, owner: np.ndarray, tracks: int) -> np.ndarray:
+    """The largest distance in metres at which each track continues another one's slot, 0 for none: (tracks,).
+
+    `owner` (T, 2) is the track in each frame of the two `slots` (T, 2, V, 3), or NOBODY.
+    """
+    jumps = np.zeros(tracks)
+    for slot in range(2):
+        before = -1
+        for frame in range(len(owner)):
+            track = owner[frame, slot]
+            if track != NOBODY:
+                if before >= 0 and owner[before, slot] != track:
+                    jump = mean_distance(slots[before, slot], slots[frame, slot])
+                    jumps[track] = max(jumps[track], jump)
+                before = frame
+    return jumps
+
+
 def tracks_of(bodies: Bodies, timing: str) -> tuple[list[Track], int]:
     """The tracks in order of first sight, and the number of frames that they are laid out on."""
     index, tracks = bodies.index, []
@@ -149,14 +206,16 @@ def denoise(bodies: Bodies, settings: Prepare, layout: Layout) -> tuple[Sequence
     if several:
         tracks, short = drop_short(tracks, settings)
         tracks, noisy = drop_noisy(tracks, settings)
+        tracks, still = drop_still(tracks, settings)
         tracks = sorted(tracks, key=lambda track: -track.motion)
-        verdicts += short + noisy
+        verdicts += short + noisy + still
     if tracks:
-        slots, placed = fill_slots(tracks, length, settings.timing)
+        slots, placed = fill_slots(tracks, length, settings)
         verdicts += placed
         if several and settings.timing == "reference":
             slots = slots[slots.reshape(length, -1).sum(axis=1) != 0]
-    return None if slots is None else Sequence(bodies.name, slots, bodies.content), audit_of(bodies, seen, verdicts)
+    audit = audit_of(bodies, seen, verdicts, settings)
+    return None if slots is None else Sequence(bodies.name, slots, bodies.content), audit
 
 
 def bridge(track: Track, layout: Layout) -> Track:
@@ -211,42 +270,88 @@ def drop_noisy(tracks: list[Track], settings: Prepare) -> tuple[list[Track], lis
     return list(kept.values()), dropped
 
 
-def fill_slots(tracks: list[Track], length: int, timing: str) -> tuple[np.ndarray, list[Verdict]]:
+def drop_still(tracks: list[Track], settings: Prepare) -> tuple[list[Track], list[Verdict]]:
+    """With observed timing, drops bodies that never move while another one does, as furniture taken for a body."""
+    if len(tracks) < 2 or settings.timing == "reference":
+        return tracks, []
+    strays = [stray_of(track.joints) for track in tracks]
+    movers = [track for track, stray in zip(tracks, strays, strict=True) if stray >= settings.stillest_body]
+    kept, dropped = [], []
+    for track, stray in zip(tracks, strays, strict=True):
+        beside = any(track.first <= mover.last and mover.first <= track.last for mover in movers)
+        if stray < settings.stillest_body and beside:
+            dropped.append(Verdict(track.body, STILL, stray))
+        else:
+            kept.append(track)
+    return kept, dropped
+
+
+def fill_slots(tracks: list[Track], length: int, settings: Prepare) -> tuple[np.ndarray, list[Verdict]]:
     """Lays tracks, liveliest first, into one slot (one track) or two: (length, M, V, 3).
 
-    A track goes to the first slot in which it meets at most one frame of those laid there before. With reference
-    timing the extents [first, last] are compared, and the later track overwrites. With observed timing the frames
-    themselves are compared, and the earlier track stays.
+    A track goes to a slot in which it meets at most one frame of those laid there before. With reference timing it is
+    the first such slot, the extents [first, last] are compared, and the later track overwrites. With observed timing it
+    is the nearest, the frames themselves are compared, and the earlier track stays.
     """
-    joints = tracks[0].joints
-    slots = np.zeros((length, 1 if len(tracks) == 1 else 2, *joints.shape[1:]), joints.dtype)
+    first, reference = tracks[0], settings.timing == "reference"
+    slots = np.zeros((length, 1 if len(tracks) == 1 else 2, *first.joints.shape[1:]), first.joints.dtype)
+    if len(tracks) == 1:
+        slots[first.frames, 0] = first.joints
+        return slots, [Verdict(first.body, KEPT, float(first.motion), 1)]
+    owner = np.full((length, 2), NOBODY)
     extents: list[tuple[int, int] | None] = [None, (0, 0)]
-    taken = np.zeros((length, 2), bool)
     verdicts = []
-    for track in tracks:
-        first, last = int(track.frames[0]), int(track.frames[-1])
-        for slot, extent in enumerate(extents):
-            if timing == "reference":
-                meets = 0 if extent is None else min(extent[1], last) - max(extent[0], first)
-                fits, free = meets <= 0, np.ones(len(track.frames), bool)
-            else:
-                free = ~taken[track.frames, slot]
-                fits = int(np.count_nonzero(free)) >= len(free) - 1
-            if fits:
-                if free.all():
-                    slots[track.frames, slot] = track.joints
-                else:
-                    slots[track.frames[free], slot] = track.joints[free]
-                taken[track.frames, slot] = True
-                extents[slot] = (first, last) if extent is None else (min(extent[0], first), max(extent[1], last))
-                verdicts.append(Verdict(track.body, KEPT, float(track.motion), slot + 1))
-                break
-        else:
-            verdicts.append(Verdict(track.body, NO_ROOM, int(taken[track.frames].all(axis=1).sum())))
-    return slots, verdicts
+    for place, track in enumerate(tracks):
+        slot = slot_by_extent(track, extents) if reference else nearest_slot(track, slots, owner, settings.longest_jump)
+        taken = owner[track.frames] != NOBODY
+        if slot is None:
+            verdicts.append(Verdict(track.body, NO_ROOM, int(taken.all(axis=1).sum())))
+            continue
+        frames, joints = track.frames, track.joints
+        if not reference and taken[:, slot].any():
+            frames, joints = frames[~taken[:, slot]], joints[~taken[:, slot]]
+        slots[frames, slot], owner[frames, slot] = joints, place
+        verdicts.append(Verdict(track.body, KEPT, float(track.motion), slot + 1))
+    jumps = jumps_of(slots, owner, len(tracks))
+    return slots, [replace(verdict, jump=float(jump)) for verdict, jump in zip(verdicts, jumps, strict=True)]
 
 
-def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict]) -> dict:
+def slot_by_extent(track: Track, extents: list[tuple[int, int] | None]) -> int | None:
+    """The first slot whose extent the track's does not run into, None if there is none; widens the slot's extent."""
+    first, last = int(track.frames[0]), int(track.frames[-1])
+    for slot, extent in enumerate(extents):
+        if extent is None or min(extent[1], last) <= max(extent[0], first):
+            extents[slot] = (first, last) if extent is None else (min(extent[0], first), max(extent[1], last))
+            return slot
+    return None
+
+
+def nearest_slot(track: Track, slots: np.ndarray, owner: np.ndarray, limit: float) -> int | None:
+    """Of the slots that have room for all frames of the track but one, the nearest, None if there is none.
+
+    An empty slot is as far away as the `limit`, so that it is taken before one that is further.
+    """
+    distances = {}
+    for slot in range(2):
+        taken = owner[:, slot] != NOBODY
+        if np.count_nonzero(taken[track.frames]) <= 1:
+            distances[slot] = distance(track, slots[:, slot], np.flatnonzero(taken)) if taken.any() else limit
+    return min(distances, key=lambda slot: distances[slot], default=None)
+
+
+def distance(track: Track, slot: np.ndarray, taken: np.ndarray) -> float:
+    """The largest distance in metres, mean over joints, where the track follows what lies in the slot, or precedes it.
+
+    `slot` (T, V, 3) is filled in the frames `taken` (n,), which rise.
+    """
+    place = np.searchsorted(taken, track.frames)
+    begins = np.flatnonzero(np.diff(place, prepend=0))
+    ends = np.flatnonzero(np.diff(place, append=len(taken)))
+    own, beside = np.concatenate([begins, ends]), taken[np.concatenate([place[begins] - 1, place[ends]])]
+    return max(mean_distance(track.joints[one], slot[other]) for one, other in zip(own, beside, strict=True))
+
+
+def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict], settings: Prepare) -> dict:
     """The audit row of a recording: the counts of `AUDIT_COLUMNS`, and under `bodies` what became of each body."""
     track_of = {track.body: track for track in tracks}
     rows = []
@@ -254,7 +359,7 @@ def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict]) -> di
         track = track_of[verdict.body]
         seen = {"first": track.first, "last": track.last, "frames": len(track.frames)}
         rows.append({**vars(verdict), **seen, "gaps": track.last - track.first + 1 - len(track.frames)})
-    rules = [verdict.rule for verdict in verdicts]
+    rules, jumps = [verdict.rule for verdict in verdicts], [verdict.jump for verdict in verdicts]
     return {
         "name": bodies.name,
         "frames": bodies.frames,
@@ -267,7 +372,10 @@ def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict]) -> di
         "dropped_unseen": rules.count(UNSEEN),
         "dropped_short": rules.count(SHORT),
         "dropped_noisy": rules.count(NOISY),
+        "dropped_still": rules.count(STILL),
         "dropped_overlap": rules.count(NO_ROOM),
+        "jump": max(jumps, default=0.0),
+        "jumps": sum(jump > settings.longest_jump for jump in jumps),
         "gaps": sum(row["gaps"] for row in rows),
         "shifted": sum(track.shifted for track in tracks),
         "bodies": rows,
@@ -275,9 +383,14 @@ def audit_of(bodies: Bodies, tracks: list[Track], verdicts: list[Verdict]) -> di
 
 
 def write_audit(path: Path, rows: list[dict]) -> None:
-    """Writes the audit table, a row for each recording that was read."""
+    """Writes the audit table, a row for each recording that was read, and tells the log what is doubtful in them."""
     with written_whole(path) as partial:
         pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_parquet(partial)
+    if jumping := sum(row["jumps"] > 0 for row in rows):
+        log.warning("%d of %d recordings have an actor that jumps: it may show two people", jumping, len(rows))
+    if lacking := sum(row["bridged"] > 0 for row in rows):
+        joints = sum(row["bridged"] for row in rows)
+        log.warning("%d of %d recordings lack joints: %d were bridged", lacking, len(rows), joints)
 
 
 def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> None:
@@ -297,6 +410,3 @@ def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> N
         samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), metadata)
     write_audit(audit, rows)
     log.info("%d recordings denoised, %d without an actor", samples, len(rows) - samples)
-    if lacking := [row for row in rows if row["bridged"]]:
-        joints = sum(row["bridged"] for row in lacking)
-        log.warning("%d joints were not found by the sensor and bridged, in %d recordings", joints, len(lacking))

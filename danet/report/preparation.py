@@ -12,7 +12,8 @@ PLACES = ("line", "frame", "body")
 def totals(preparations: Sequence[Preparation]) -> pd.DataFrame:
     """One row per data set: recordings prepared and set aside, frames, and bodies by what became of them.
 
-    `retimed`: recordings in which the reference preparation puts some body at a frame where it was not seen.
+    `jumping`: recordings of which an actor goes on with a body further away than `prepare.longest_jump`. `retimed`:
+    recordings in which the reference preparation puts some body at a frame where it was not seen.
     """
     rows = []
     for preparation in preparations:
@@ -24,6 +25,7 @@ def totals(preparations: Sequence[Preparation]) -> pd.DataFrame:
                 "prepared": len(audit),
                 "set_aside": len(preparation.set_aside),
                 **audit[["frames", "lost_frames", "ids", "kept", *DROPPED]].sum().astype(int),
+                "jumping": int((audit["jumps"] > 0).sum()),
                 "retimed": int((audit["shifted"] > 0).sum()),
                 "simulated": preparation.simulated,
             }
@@ -52,8 +54,9 @@ def set_aside(preparation: Preparation) -> pd.DataFrame:
 
 
 def audit(preparation: Preparation) -> pd.DataFrame:
-    """One row per action that occurs: samples, lost frames, bodies dropped by each rule, and unexpected actors.
+    """One row per action that occurs: samples, lost frames, bodies dropped by each rule, jumps and unexpected actors.
 
+    `jumping` and `retimed` are as for `totals`; `jump` is the largest at which a body continues another, in metres.
     `unexpected_second`: samples of a one-person action that end with two actors; `missing_second`: of a two-person
     action with fewer than two.
     """
@@ -64,12 +67,13 @@ def audit(preparation: Preparation) -> pd.DataFrame:
         nobody=own["actors"] == 0,
         unexpected_second=~two_person & (own["actors"] > 1),
         missing_second=two_person & (own["actors"] < 2),
+        jumping=own["jumps"] > 0,
         retimed=own["shifted"] > 0,
     )
     counts = ["samples", "frames", "lost_frames", "gaps", "ids", "kept", *DROPPED]
-    table = (
-        own.groupby("action")[[*counts, "nobody", "retimed", "unexpected_second", "missing_second"]].sum().astype(int)
-    )
+    counts += ["jumping", "nobody", "retimed", "unexpected_second", "missing_second"]
+    by_action = own.groupby("action")
+    table = by_action[counts].sum().astype(int).assign(jump=by_action["jump"].max())
     table.insert(3, "lost_frames_percent", 100 * table["lost_frames"] / table["frames"])
     names = table.index.map(dict(enumerate(preparation.actions)))
     people = [2 if action in preparation.two_person else 1 for action in table.index]

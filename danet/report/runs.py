@@ -16,8 +16,8 @@ from danet.results import Cost, Metrics, RunRecord
 SCORES = ("name", "segment", "label", "prediction")
 MANIFEST = ("name", "action", "view", "subject", "setup")
 SET_ASIDE = ("name", "file", "reason", "line", "frame", "body", "expected", "got")
-DROPPED = ("dropped_short", "dropped_noisy", "dropped_overlap")
-AUDIT = ("name", "frames", "lost_frames", "ids", "kept", "actors", *DROPPED, "gaps", "shifted")
+DROPPED = ("dropped_short", "dropped_noisy", "dropped_still", "dropped_overlap")
+AUDIT = ("name", "frames", "lost_frames", "ids", "kept", "actors", *DROPPED, "jump", "jumps", "gaps", "shifted")
 
 
 @dataclass(frozen=True)

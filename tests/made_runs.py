@@ -103,3 +103,17 @@ def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
     audit |= {"shifted": [0, 5, 0, 1]}
     pd.DataFrame(audit).to_parquet(folder / "audit.parquet")
     return folder
+
+
+def make_split(results, dataset, protocol, count):
+    """Writes a manifest of so many samples and their split, a third of which is tested, as if all were prepared."""
+    folder = make_preparation(results, dataset)
+    names = [f"sample{i}" for i in range(count)]
+    actions = [i % len(DATASETS[dataset].actions) for i in range(count)]
+    rows = {"name": names, "action": actions, "view": "1", "subject": 7, "setup": 0, "aside": ""}
+    pd.DataFrame(rows).to_parquet(folder / "manifest.parquet")
+    parts = ["train" if i % 3 else "test" for i in range(count)]
+    pd.DataFrame({"name": names, "part": parts}).to_parquet(folder / protocol / "split.parquet")
+    for record in (folder / protocol).rglob("run.json"):
+        edit_record(record.parent, counts={part: parts.count(part) for part in ("train", "validation", "test")})
+    return folder

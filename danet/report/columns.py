@@ -131,6 +131,7 @@ PER_ACTION = (
     replace(TOP1_BAR, interval=INTERVAL),
     Column("most_taken_for", "Mostly taken for"),
     Column("taken_for_percent", "% of its samples", "percent"),
+    Column("training_samples", "Trained on", "integer"),
 )
 CONFUSED = (
     ACTION,

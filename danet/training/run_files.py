@@ -25,7 +25,8 @@ def write_run(
     """Writes `weights.safetensors`, `epochs.safetensors`, `history.jsonl` and `run.json` into `folder`.
 
     `epochs.safetensors` holds the weights after every epoch, where the settings keep them; else it is empty.
-    `threshold` is the score below which a label is better called unknown; `chance` says that the training ended near it.
+    `threshold` is the score below which a label is better called unknown. `chance` is there where the training ended
+    near it.
     """
     settings, run = task.run.train, task.run
     description = task.description | describe(state.model)

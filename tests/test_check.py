@@ -171,9 +171,9 @@ def test_datasets_expect_as_many_samples_as_the_lists_have(recordings, dataset):
 def test_check_folder_names_recordings_that_stand_out(tmp_path, rng, command, factor):
     for action in range(1, 6):
         joints = rng.normal(0, 1, (25, 3)) * (factor if action == 3 else 1)
-        text = kinect_text([(7, joints.round(6))] * 2)
+        text = kinect_text([[(7, joints.round(6))]] * 2)
         fill(tmp_path, {f"S001C001P001R001A{action:03}.skeleton": text})
-    fill(tmp_path, {"S001C001P001R001A006.skeleton": kinect_text([(7, joints), (7, joints)] + [(7, joints + 500)])})
+    fill(tmp_path, {"S001C001P001R001A006.skeleton": kinect_text([[(7, joints)], [(7, joints + 500)]])})
     report = check_folder(DATASETS["demo"], tmp_path, jobs=1)
     assert [row["name"][-4:] for row in report["outliers"]] == ["A003", "A006"], "by extent, and by motion"
     assert report["counts"]["outliers"] == 2

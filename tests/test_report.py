@@ -326,9 +326,7 @@ def test_report_on_a_part_has_no_published_figures_and_says_why(tmp_path):
     page = report_on_a_part(tmp_path, 118)
     title = DATASETS["nw_ucla"].title
     assert f"So none stands beside {title}, cross_view (118 of 1,484 recordings)." in page
-    facts = (
-        "118 of 1,484 recordings, 10 of 10 actions, training samples 7 to 8 an action, test samples 3 to 4 an action"
-    )
+    facts = "118 of 1,484 recordings, 10 of 10 actions, training samples 7 to 8 an action, test samples 4 an action"
     assert f'<p class="warning">What it is trained and tested on: {facts}.</p>' in page
     assert not list((tmp_path / "report").rglob("*published*"))
     assert "Minus it" not in page

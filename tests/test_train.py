@@ -126,6 +126,15 @@ def test_channel_spread_is_of_clips_in_which_a_channel_says_anything(rng):
     assert (spread_of(flat)[[2, 5]] == 1).all()
 
 
+def test_train_refuses_a_test_part_of_which_nothing_was_prepared(prepared, tmp_path):
+    parts = pd.read_parquet(prepared / "split.parquet")
+    parts["name"] = parts["name"].where(parts["part"] != "test", parts["name"].str.replace("e00", "e01"))
+    parts.to_parquet(tmp_path / "split.parquet")
+    os.symlink(prepared / "centred.h5", tmp_path / "centred.h5")
+    with pytest.raises(UserError, match="expected test samples of nw_ucla/cross_view, got none that were prepared"):
+        train_once(tmp_path, tmp_path / "run")
+
+
 def test_train_without_a_validation_part_takes_the_last_epoch(prepared, tmp_path):
     parts = pd.read_parquet(prepared / "split.parquet").replace({"part": {"validation": "train"}})
     (tmp_path / "data").mkdir()

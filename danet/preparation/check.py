@@ -69,7 +69,10 @@ def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     counts |= {kind: len(rows[kind]) for kind in KINDS} | {"missing": lacking}
     wrong = sum(counts[kind] for kind in ("missing", "unexpected", "damaged", "twice"))
     sound = len(samples) > 0 and not wrong and counts["copies"] <= dataset.known_copies
-    told = of_each_protocol(dataset, usable) if len(usable) else [str(no_recordings(dataset, [folder]))]
+    if len(usable):
+        told = of_each_protocol(dataset, usable)
+    else:
+        told = dict.fromkeys(dataset.protocols, str(no_recordings(dataset, [folder])))
     about = {"dataset": dataset.name, "folder": str(folder), "sound": sound}
     return about | {"counts": counts, "coverage": told, **rows}
 
@@ -137,7 +140,7 @@ def as_text(report: dict) -> str:
     for key, count in report["counts"].items():
         unknown = key == "expected" and not count
         lines.append(f"  {key.replace('_', ' '):<11}{'unknown' if unknown else format(count, ','):>9}")
-    lines += [f"  {one_line(line)}" for line in report["coverage"]]
+    lines += [f"  {one_line(line)}" for line in dict.fromkeys(report["coverage"].values())]
     for kind in KINDS:
         lines += _section(kind, report[kind])
     return "\n".join(lines)

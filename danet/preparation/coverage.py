@@ -92,16 +92,16 @@ def actions_of(dataset: Dataset, names: Iterable[str]) -> dict[str, int]:
     return {sample.name: sample.action for sample in usable(dataset, names)}
 
 
-def of_each_protocol(dataset: Dataset, names: Collection[str]) -> list[str]:
+def of_each_protocol(dataset: Dataset, names: Collection[str]) -> dict[str, str]:
     """A line for each protocol and fold: what these names make of it, or why they make nothing.
 
     What would be held out to validate counts as training samples.
     """
-    action_of, lines = actions_of(dataset, names), []
+    action_of, lines = actions_of(dataset, names), {}
     for protocol in dataset.protocols:
         try:
             table = split(dataset, protocol, names, Split(validation_share=0))
-            lines.append(f"{dataset.name}/{protocol}: {coverage(dataset, action_of, table)}")
+            lines[protocol] = f"{dataset.name}/{protocol}: {coverage(dataset, action_of, table)}"
         except UserError as problem:
-            lines.append(str(problem))
+            lines[protocol] = str(problem)
     return lines

@@ -1,8 +1,12 @@
 """Parts of a protocol against each other: what each holds, and test samples that are copies of training samples."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 
+from danet.cli import main
 from danet.config.settings import Split
 from danet.datasets.ntu import NTU60
 from danet.datasets.nw_ucla import NW_UCLA
@@ -71,3 +75,13 @@ def test_split_refuses_a_protocol_without_training_or_test_samples(camera, share
 def test_split_refuses_a_training_part_that_is_all_left_out():
     with pytest.raises(UserError, match="got 0 and 1 in 2 recordings"):
         split(NTU60, "cross_view", ntu_names((1, 1, 1), (1, 2, 1)), Split(leave_out=("*",)))
+
+
+def test_split_command_prints_what_the_parts_hold(tmp_path, monkeypatch, capsys):
+    (tmp_path / "names.txt").write_text("\n".join(ntu_names((1, 1, 1), (1, 2, 1), (1, 2, 2))))
+    words = ["--names", str(tmp_path / "names.txt"), "--out", str(tmp_path / "x.parquet")]
+    monkeypatch.setattr(sys, "argv", ["danet", "split", "ntu60", "cross_view", *words])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    facts = "3 of 56,578 recordings, 1 of 60 actions, training samples 1 an action, test samples 1 an action"
+    assert json.loads(capsys.readouterr().out) == {"train": 1, "validation": 1, "test": 1, "coverage": facts}

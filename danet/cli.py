@@ -103,12 +103,13 @@ def split_command(
         list[str] | None, typer.Option(help="Training samples not to learn from, as a05_s04_*_v02; may be repeated.")
     ] = None,
 ) -> None:
-    """Split samples into train, validation and test by their names alone, and print the counts as JSON.
+    """Split samples into train, validation and test by their names alone, and print counts and coverage as JSON.
 
     Example: danet split ntu60 cross_view --names names.txt --out split.parquet
     """
     import pandas as pd
 
+    from danet.preparation.coverage import actions_of, coverage
     from danet.preparation.split import counts, split
 
     chosen = find_dataset(dataset)
@@ -118,7 +119,10 @@ def split_command(
     tables = {fold: split(chosen, fold, listed, settings) for fold in chosen.folds(protocol)}
     with written_whole(out) as partial:
         pd.concat(table.assign(fold=fold) for fold, table in tables.items()).to_parquet(partial, index=False)
-    every = {fold: counts(table) for fold, table in tables.items()}
+    action_of = actions_of(chosen, listed)
+    every = {
+        fold: counts(table) | {"coverage": str(coverage(chosen, action_of, table))} for fold, table in tables.items()
+    }
     first = next(iter(every.values()))
     print(json.dumps(first | {"folds": every} if len(every) > 1 else first))
 

@@ -1,6 +1,8 @@
 """The errors a user can cause. Each is one line: file, position, what was expected and what was got."""
 
+import logging
 import reprlib
+import sys
 from dataclasses import asdict, dataclass
 from datetime import date
 
@@ -45,6 +47,12 @@ class BadRecording(UserError):
 
     def __reduce__(self):  # so that it crosses from a worker process to its parent
         return _rebuild, (asdict(self),)
+
+
+def tell(log: logging.Logger, text: str) -> None:
+    """Says on stderr and in the log, in one line, what ends nothing and must not go unseen."""
+    print(f"danet: {one_line(text)}", file=sys.stderr)
+    log.warning("%s", one_line(text))
 
 
 def one_line(text: str, most: int = MOST_MESSAGE, *, keep_end: bool = False) -> str:

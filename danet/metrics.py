@@ -3,6 +3,7 @@
 import numpy as np
 
 from danet.datasets.dataset import Dataset
+from danet.results import NearChance
 
 UNKNOWN_SHARE = 0.05
 
@@ -30,6 +31,24 @@ def unknown_below(scores: np.ndarray, labels: np.ndarray) -> float | None:
     """
     right = scores.argmax(axis=1) == labels
     return float(np.quantile(scores.max(axis=1)[right], UNKNOWN_SHARE)) if right.any() else None
+
+
+def chance_level(labels: np.ndarray) -> tuple[float, float]:
+    """The accuracy of always saying the commonest of the labels (B,), and that up to which a network is near it.
+
+    The second is two standard errors of guessing above the first, and chance (1 - chance) / 2 above it at least. That
+    is 1 point of 50 equal labels and 12 of two: of many samples less can be told from chance, but is of no use. It is 1
+    or more where so few labels, or such unequal ones, cannot tell anything from chance.
+    """
+    chance = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    variance = chance * (1 - chance)
+    return chance, chance + max(2 * (variance / len(labels)) ** 0.5, variance / 2)
+
+
+def near_chance(part: str, top1: float, labels: np.ndarray) -> NearChance | None:
+    """An accuracy on a part with these labels (B,), where it is near chance; else, or where they cannot tell, None."""
+    chance, bound = chance_level(labels)
+    return NearChance(part=part, samples=len(labels), top1=top1, chance=chance) if top1 <= bound < 1 else None
 
 
 CALIBRATION_BINS = 15

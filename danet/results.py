@@ -93,6 +93,19 @@ class MultiView(FilePart):
     top1_alone: Share
 
 
+class NearChance(FilePart):
+    """A training that ended near chance: its accuracy on one part, and that of always saying the commonest action."""
+
+    part: str
+    samples: int = Field(ge=1)
+    top1: Share
+    chance: Share
+
+    def __str__(self) -> str:
+        right = f"{100 * self.top1:.1f} % of {self.samples:,} {self.part} samples labelled rightly"
+        return f"near chance: {right}, {100 * self.chance:.1f} % by always saying the commonest action"
+
+
 class Metrics(FilePart):
     """`metrics.json`: the accuracies of one run, of an ensemble, or of the folds of a protocol together.
 
@@ -112,6 +125,7 @@ class Metrics(FilePart):
     seconds: float = Field(ge=0)
     epoch: int | None
     validation_top1: Share | None = None
+    near_chance: NearChance | None = None
     copies_of_training: int = 0
     top1_without_copies: Share | None = None
     segments: tuple[Share, ...] = ()
@@ -161,6 +175,7 @@ class RunRecord(FilePart):
     seconds: float = Field(ge=0)
     epoch: int
     validation_top1: Share | None
+    near_chance: NearChance | None = None
 
 
 class HistoryRow(FilePart):

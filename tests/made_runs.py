@@ -99,8 +99,23 @@ def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
     table.to_parquet(folder / "set_aside.parquet")
     audit = {"name": ["a", "b", "c", "d"], "action": [one, one, two, two], "frames": [10, 30, 20, 20]}
     audit |= {"lost_frames": [1, 0, 2, 3], "ids": [1, 3, 2, 2], "kept": [1, 2, 2, 1], "actors": [1, 2, 2, 1]}
+    audit |= {"bridged": [0, 7, 0, 0], "never_seen": 0, "dropped_unseen": 0}
     audit |= {"dropped_short": [0, 1, 0, 0], "dropped_noisy": [0, 0, 0, 1], "dropped_still": 0, "dropped_overlap": 0}
     audit |= {"jump": [0.0, 0.7, 0.2, 0.0], "jumps": [0, 1, 0, 0], "gaps": 0}
     audit |= {"shifted": [0, 5, 0, 1]}
     pd.DataFrame(audit).to_parquet(folder / "audit.parquet")
+    return folder
+
+
+def make_split(results, dataset, protocol, count):
+    """Writes a manifest of so many samples and their split, a third of which is tested, as if all were prepared."""
+    folder = make_preparation(results, dataset)
+    names = [f"sample{i}" for i in range(count)]
+    actions = [i % len(DATASETS[dataset].actions) for i in range(count)]
+    rows = {"name": names, "action": actions, "view": "1", "subject": 7, "setup": 0, "aside": ""}
+    pd.DataFrame(rows).to_parquet(folder / "manifest.parquet")
+    parts = ["train" if i % 3 else "test" for i in range(count)]
+    pd.DataFrame({"name": names, "part": parts}).to_parquet(folder / protocol / "split.parquet")
+    for record in (folder / protocol).rglob("run.json"):
+        edit_record(record.parent, counts={part: parts.count(part) for part in ("train", "validation", "test")})
     return folder

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from danet.config.base import check
-from danet.config.settings import Run
+from danet.config.settings import Run, Split
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.io.store import write_records
 from danet.models.weights import read_tensors
@@ -22,21 +22,24 @@ SETTINGS = {
 }
 
 
-def make_prepared(folder: Path) -> Path:
-    """Writes sequences under NW-UCLA's names, and their split, into the folder."""
+def make_prepared(folder: Path, *, subjects: int = 4, telling: bool = True, validation_share: float = 0.1) -> Path:
+    """Writes sequences under NW-UCLA's names, and their split, into the folder.
+
+    Unless they are `telling`, nothing in them says which action they show.
+    """
     rng = np.random.default_rng(0)
     sequences = []
     for action in (1, 2):
-        for subject in (1, 2, 3, 4):
+        for subject in range(1, subjects + 1):
             for view in (1, 2, 3):
                 joints = rng.normal(0, 0.05, (12, 1, 20, 3)) + np.linspace(0, 1, 20)[:, None]
-                joints[:, :, 7, 1] += action
+                joints[:, :, 7, 1] += action if telling else 1
                 name = f"a{action:02}_s{subject:02}_e00_v{view:02}"
                 sequences.append(Sequence(name, joints.astype(np.float32)))
     about = NW_UCLA.describe() | {"prepare": {}}
     write_records(folder / "centred.h5", "centred", (s.to_record() for s in sequences), about)
-    run = check(Run, SETTINGS, "test")
-    split(NW_UCLA, "cross_view", [s.name for s in sequences], run.split).to_parquet(folder / "split.parquet")
+    table = split(NW_UCLA, "cross_view", [s.name for s in sequences], Split(validation_share=validation_share))
+    table.to_parquet(folder / "split.parquet")
     return folder
 
 

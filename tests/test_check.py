@@ -85,6 +85,7 @@ def test_check_folder_counts_and_names_each_kind(tmp_path, content):
         "twice": ["S001C001P001R001A001", "S001C001P001R001A006"],
         "copies": ["S001C001P001R001A002", "S001C001P001R001A003"],
         "left_out": [LISTED],
+        "outliers": [],
     }
     assert report["counts"] == {
         "files": 11,
@@ -164,3 +165,37 @@ def test_datasets_expect_as_many_samples_as_the_lists_have(recordings, dataset):
     assert len(names) == chosen.samples
     assert names >= {name for sample in samples for name in chosen.siblings(sample)}
     assert all(chosen.parse_name(name) is None or name in names for name in chosen.left_out)
+
+
+@pytest.mark.parametrize("factor", [1000, 0.001])
+def test_check_folder_names_recordings_that_stand_out(tmp_path, rng, command, factor):
+    for action in range(1, 6):
+        joints = rng.normal(0, 1, (25, 3)) * (factor if action == 3 else 1)
+        text = kinect_text([[(7, joints.round(6))]] * 2)
+        fill(tmp_path, {f"S001C001P001R001A{action:03}.skeleton": text})
+    fill(tmp_path, {"S001C001P001R001A006.skeleton": kinect_text([[(7, joints)], [(7, joints + 500)]])})
+    report = check_folder(DATASETS["demo"], tmp_path, jobs=1)
+    assert [row["name"][-4:] for row in report["outliers"]] == ["A003", "A006"], "by extent, and by motion"
+    assert report["counts"]["outliers"] == 2
+    assert report["sound"], "it is told, and left to the reader"
+    _, printed, _ = command("check", "demo", tmp_path, "--jobs", 1)
+    assert re.search(r"A006.skeleton: expected a span near \S+ m, the median, got 50\d m", printed)
+
+
+def test_check_says_what_each_protocol_is_made_of(tmp_path, content, command):
+    files = {f"S001C00{camera}P001R001A001.skeleton": content() for camera in (1, 2)}
+    fill(tmp_path, files)
+    _, printed, _ = command("check", "ntu60", tmp_path, "--jobs", 1)
+    assert "ntu60/cross_subject: expected training and test samples, got 2 and 0 in 2 recordings" in printed
+    assert "ntu60/cross_view: 2 of 56,578 recordings, 1 of 60 actions, training samples 1 an action, test" in printed
+
+
+def test_check_and_prepare_say_that_an_archive_has_to_be_unpacked(tmp_path, command):
+    fill(tmp_path, {"raw/nturgbd_skeletons.zip": b"PK"})
+    told = f"files that end in .skeleton, got an archive, {tmp_path}/raw/nturgbd_skeletons.zip; unpack it there"
+    code, printed, _ = command("check", "ntu60", tmp_path / "raw")
+    assert code == 1
+    assert told in printed
+    code, _, error = command("prepare", "ntu60", "--raw", tmp_path / "raw", "--out", tmp_path / "x.h5")
+    assert (code, error.count("\n")) == (2, 1)
+    assert told in error

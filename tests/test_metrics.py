@@ -5,7 +5,16 @@ import pytest
 
 from danet.datasets.demo import DEMO
 from danet.evaluation.attention import pairs_of_views
-from danet.metrics import apart_from_copies, calibration, interval, map_agreement, top_k, unknown_below
+from danet.metrics import (
+    apart_from_copies,
+    calibration,
+    chance_level,
+    interval,
+    map_agreement,
+    near_chance,
+    top_k,
+    unknown_below,
+)
 
 NAMES = [f"S001C00{camera}P00{person}R001A00{action}" for camera in (1, 2, 3) for person in (1, 2) for action in (1, 2)]
 
@@ -63,3 +72,26 @@ def test_map_agreement_is_one_for_equal_maps_and_little_for_other_actions(rng):
     expected = np.mean([np.corrcoef(noisy[index_of[one]], noisy[index_of[two]])[0, 1] for one, two in pairs])
     assert map_agreement(noisy, index_of, pairs, DEMO)["same_performance"] == pytest.approx(expected, abs=1e-6)
     assert map_agreement(maps, index_of, [], DEMO) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "chance", "bound"),
+    [
+        ([50, 50], 0.5, 0.5 + 0.125),  # two standard errors are 0.1
+        ([3, 1], 0.75, 0.75 + 2 * (0.75 * 0.25 / 4) ** 0.5),  # beyond 1: four samples cannot tell
+        ([1000] * 50, 0.02, 0.02 + 0.0098),
+        ([0, 7], 1, 1),
+    ],
+)
+def test_chance_level_is_that_of_the_commonest_label(counts, chance, bound):
+    assert chance_level(np.repeat(np.arange(len(counts)), counts)) == pytest.approx((chance, bound))
+
+
+def test_near_chance_is_told_where_labels_can_tell():
+    labels = np.arange(100) % 2
+    assert str(near_chance("test", 0.5, labels)) == (
+        "near chance: 50.0 % of 100 test samples labelled rightly, 50.0 % by always saying the commonest action"
+    )
+    assert near_chance("test", 0.7, labels) is None
+    assert near_chance("test", 0.0, labels[:4]) is None
+    assert near_chance("test", 1.0, np.zeros(9)) is None

@@ -20,6 +20,7 @@ from made_runs import (
     edit_record,
     make_preparation,
     make_run,
+    make_split,
 )
 
 from danet.datasets.registry import DATASETS
@@ -298,7 +299,8 @@ def test_report_of_one_seed_without_validation_or_manifest(tmp_path):
 def test_compared_puts_published_figures_beside_real_results_only(tmp_path):
     runs = [make_run(tmp_path / "results", name) for name in ("nw_ucla", "demo")]
     edit_record(runs[0], fused_members=3)
-    render(runs, [], PUBLISHED, tmp_path / "report")
+    whole = make_split(tmp_path / "results", "nw_ucla", "cross_view", 1484)
+    render(runs, [whole], PUBLISHED, tmp_path / "report")
     table = pd.read_csv(tmp_path / "report/tables/nw_ucla--cross_view--danet--published.csv")
     others = pd.read_csv(PUBLISHED)["nw_ucla_cross_view"].dropna()
     assert sorted(table["top1_percent"][1:]) == sorted(others)
@@ -309,6 +311,47 @@ def test_compared_puts_published_figures_beside_real_results_only(tmp_path):
     html = (tmp_path / "report/index.html").read_text()
     captions = re.findall(r"<caption><span>(.*?)</span></caption>", html, re.DOTALL)
     assert [caption for caption in captions if caption.startswith("All runs")] == ["All runs"]  # it holds both kinds
+
+
+def report_on_a_part(tmp_path, count, **changes):
+    """The words of the page on a run of NW-UCLA, of which so many recordings are there."""
+    run = make_run(tmp_path / "results", "nw_ucla", **changes)
+    folder = make_split(tmp_path / "results", "nw_ucla", "cross_view", count)
+    if count == 1484:
+        edit_record(run, counts={"train": 900, "validation": 0, "test": 495})
+    render([run], [folder], PUBLISHED, tmp_path / "report")
+    return " ".join((tmp_path / "report/index.html").read_text().split())
+
+
+def test_report_on_a_part_has_no_published_figures_and_says_why(tmp_path):
+    page = report_on_a_part(tmp_path, 118)
+    title = DATASETS["nw_ucla"].title
+    assert f"So none stands beside {title}, cross_view (118 of 1,484 recordings)." in page
+    facts = "118 of 1,484 recordings, 10 of 10 actions, training samples 7 to 8 an action, test samples 4 an action"
+    assert f'<p class="warning">What it is trained and tested on: {facts}.</p>' in page
+    assert not list((tmp_path / "report").rglob("*published*"))
+    assert "Minus it" not in page
+    table = pd.read_csv(tmp_path / "report/tables/nw_ucla--cross_view--danet--per-action.csv")
+    assert table["training_samples"].tolist() == [8, 8, 8]
+
+
+def test_report_takes_a_data_set_that_could_not_be_prepared_for_a_part(tmp_path):
+    page = report_on_a_part(tmp_path, 1484)
+    assert "(1,395 of 1,484 samples could be prepared)." in page
+    assert not list((tmp_path / "report").rglob("*published*"))
+
+
+def test_report_compares_nothing_of_which_it_is_not_known_how_much_is_there(tmp_path):
+    render([make_run(tmp_path, "nw_ucla")], [], PUBLISHED, tmp_path / "report")
+    assert "(how much of it is there is not known)" in (tmp_path / "report/index.html").read_text()
+    assert not list((tmp_path / "report").rglob("*published*"))
+
+
+def test_report_says_which_training_ended_near_chance(tmp_path):
+    chance = {"part": "validation", "samples": 40, "top1": 0.125, "chance": 0.1}
+    page = report_on_a_part(tmp_path, 118, near_chance=chance)
+    told = "seed 0 is near chance: 12.5 % of 40 validation samples labelled rightly, 10.0 % by always saying"
+    assert told in page
 
 
 def test_summary_names_a_protocol_without_figures_once(tmp_path):

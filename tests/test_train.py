@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from made_training import history_of, make_prepared, train_once
 
 from danet.clips.sequences import WHOLE, Sequences
 from danet.config.base import check
+from danet.config.clips import ClipSettings
 from danet.config.settings import Run
 from danet.cost.measure import make_benchmark_run
 from danet.datasets.nw_ucla import NW_UCLA
@@ -25,6 +27,7 @@ from danet.io.files import read_json
 from danet.io.store import open_records, write_records
 from danet.models.weights import load_model, read_tensors, save_weights
 from danet.skeleton.recording import Sequence
+from danet.training.learner import channel_spread
 from danet.training.train import refuse_chance
 
 
@@ -82,6 +85,54 @@ def test_train_learns_from_copies_and_without_partners(prepared, tmp_path, paire
     history = history_of(tmp_path)
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert all(0 <= row["waited"] < 1 for row in history)
+
+
+@pytest.mark.parametrize("telling", [True, False])
+def test_train_says_that_it_ended_near_chance(tmp_path, caplog, capsys, telling):
+    """Recordings that say nothing of their labels may be known by heart; those held out tell."""
+    make_prepared(tmp_path, subjects=10, telling=telling, validation_share=0.5)
+    train_once(tmp_path, tmp_path / "run", train={"epochs": 12, "ema_decay": 0.5})
+    told = read_json(tmp_path / "run/run.json")["near_chance"]
+    error = capsys.readouterr().err
+    if telling:
+        assert (told, "near chance" in error) == (None, False)
+    else:
+        assert (told["part"], told["samples"], told["chance"]) == ("validation", 20, 0.5)
+        line = "danet: nw_ucla/cross_view danet seed 0: near chance: .* % of 20 validation samples labelled rightly"
+        assert re.search(f"^{line}", error, re.MULTILINE)
+        assert "near chance" in caplog.text
+
+
+def spread_of(recordings):
+    sequences = [Sequence(str(number), joints.astype(np.float32)) for number, joints in enumerate(recordings)]
+    streams = {"frames": 16, "streams": ["joint", "joint_motion"], "face_camera": False}
+    return channel_spread(Sequences(sequences, NW_UCLA.layout, check(ClipSettings, streams, "test")))
+
+
+def test_channel_spread_is_not_moved_by_a_recording_of_garbage(rng):
+    recordings = list(rng.normal(0, 0.3, (20, 40, 1, 20, 3)))
+    clean = spread_of(recordings)
+    recordings[5][10:26] = rng.normal(0, 1e6, (16, 1, 20, 3))
+    np.testing.assert_allclose(spread_of(recordings), clean, rtol=0.05)
+
+
+def test_channel_spread_is_of_clips_in_which_a_channel_says_anything(rng):
+    flat = rng.normal(0, 0.3, (20, 40, 1, 20, 3)) * [1, 1, 0]
+    spread = spread_of(flat)
+    assert (spread[[2, 5]] == 1).all()
+    still = np.array([joints if number < 5 else joints[:1].repeat(40, axis=0) for number, joints in enumerate(flat)])
+    np.testing.assert_allclose(spread_of(still)[3:5], spread[3:5], rtol=0.05)
+    flat[5] *= 1e6
+    assert (spread_of(flat)[[2, 5]] == 1).all()
+
+
+def test_train_refuses_a_test_part_of_which_nothing_was_prepared(prepared, tmp_path):
+    parts = pd.read_parquet(prepared / "split.parquet")
+    parts["name"] = parts["name"].where(parts["part"] != "test", parts["name"].str.replace("e00", "e01"))
+    parts.to_parquet(tmp_path / "split.parquet")
+    os.symlink(prepared / "centred.h5", tmp_path / "centred.h5")
+    with pytest.raises(UserError, match="expected test samples of nw_ucla/cross_view, got none that were prepared"):
+        train_once(tmp_path, tmp_path / "run")
 
 
 def test_train_without_a_validation_part_takes_the_last_epoch(prepared, tmp_path):
@@ -259,7 +310,7 @@ def test_train_starts_anew_from_a_damaged_state(prepared, tmp_path, monkeypatch,
     damage(tmp_path / "a/.resume/state.safetensors")
     caplog.clear()
     again = train_once(prepared, tmp_path / "a")
-    (said,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    (said,) = (each.getMessage() for each in caplog.records if each.name.endswith("checkpoint") and each.levelno > 20)
     assert said.startswith(f"{tmp_path / 'a/.resume'}: expected the state of this run, got: ")
     assert said.endswith("; starting anew")
     assert "\n" not in said

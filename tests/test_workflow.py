@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def test_workflow_makes_every_target(checkout):
     assert metrics["simulated"] is False, "what lies under NTU's name is taken for NTU's"
     page = (checkout.folder / "results/report/index.html").read_text()
     assert "differ in more than their seed" not in page, "the demo's two seeds differ in nothing else"
+    facts = re.search(r"trained and tested on: (\d+ of 56,578 recordings, \d+ of 60 actions, .*)\.</p>", page)
+    assert facts, "a part of NTU is told on the page"
+    assert facts[1] in (checkout.folder / "logs/ntu60/cross_view/split.log").read_text()
     costs = pd.read_csv(checkout.folder / "results/report/tables/cost.csv").set_index("dataset")
     assert costs.loc["ntu60", "parameters"] == metrics["parameters"]
     assert sorted(costs.index) == ["demo", "ntu60"]

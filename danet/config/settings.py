@@ -223,7 +223,7 @@ class Config(Run):
 
     runs: Literal["auto"] | str | tuple[str, ...] = Field(
         "auto",
-        description="auto: every protocol whose raw data are in place, the demo when there are none; "
+        description="auto: every protocol whose raw data are in place, the demo where no raw folder holds anything; "
         "or data sets (`nw_ucla`) and protocols (`ntu60/cross_view`) by name.",
     )
     data: str = Field("data", description="Folder in which the data sets lie.")

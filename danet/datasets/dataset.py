@@ -52,7 +52,7 @@ class Dataset:
     title: str
     layout: Layout
     actions: tuple[str, ...]
-    folders: tuple[str, ...]  # below the data folder; all must be there, and are searched at any depth
+    folders: tuple[str, ...]  # below the data folder; those that are there are searched, at any depth
     suffixes: tuple[str, ...]
     parse_name: Callable[[str], Sample | None]  # from a file's stem; None for a name that is no sample of this set
     read: Reader
@@ -82,6 +82,11 @@ class Dataset:
         if name not in self.protocols:
             raise UserError(f"{self.name}: expected one of the protocols {', '.join(self.protocols)}, got '{name}'")
         return self.protocols[name]
+
+    @property
+    def usable_samples(self) -> int:
+        """How many samples the full data set has, without those on the list to leave out; 0 where unknown."""
+        return self.samples - sum(self.parse_name(name) is not None for name in self.left_out)
 
     def describe(self) -> dict[str, Any]:
         """What a file of its recordings says of itself."""

@@ -21,13 +21,13 @@ from danet.config.base import check
 from danet.config.clips import ClipSettings
 from danet.datasets.dataset import Dataset
 from danet.device import pick_device
-from danet.errors import UserError, brief
+from danet.errors import UserError, brief, tell
 from danet.evaluation.robustness import Robustness
 from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.scores import EVALUATION_BATCH, TorchBackend, scores_of
 from danet.io.files import read_json, write_json, written_whole
 from danet.io.store import open_records
-from danet.metrics import apart_from_copies, calibration, top_k
+from danet.metrics import apart_from_copies, calibration, near_chance, top_k
 from danet.models.base import SkeletonModel
 from danet.models.weights import load_model, read_tensors
 from danet.preparation.split import copies_of_training
@@ -78,6 +78,8 @@ def evaluate(
     computed = scores_of(model, evaluation.sequences, np.arange(len(evaluation.sequences)), backend.device)
     result = measure(backend, evaluation, computed, trained, epochs, corruptions)
     log.info("%s", result)
+    if result.near_chance and not trained.near_chance:  # the training has told of its own
+        tell(log, f"{dataset.name}/{result.protocol} {result.method} seed {result.seed}: {result.near_chance}")
     write_scores(scores, evaluation, computed)
     write_json(metrics, result.model_dump(mode="json"))
 
@@ -106,7 +108,7 @@ def measure(
 ) -> Metrics:
     """The metrics of a network whose scores (B, A) these are. Of recordings in segments robustness is not measured."""
     model, labels = backend.model, evaluation.labels
-    right = scores.argmax(axis=1) == labels
+    right, top1 = scores.argmax(axis=1) == labels, top_k(scores, labels, 1)
     whole = evaluation.segments == 1
     robustness = Robustness(backend, evaluation.recordings, evaluation.dataset) if corruptions and whole else None
     return Metrics(
@@ -115,13 +117,14 @@ def measure(
         method=trained.method,
         seed=trained.seed,
         simulated=trained.simulated,
-        top1=top_k(scores, labels, 1),
+        top1=top1,
         top5=top_k(scores, labels, 5),
         samples=len(labels),
         parameters=trained.parameters,
         seconds=trained.seconds,
         epoch=trained.epoch,
         validation_top1=trained.validation_top1,
+        near_chance=trained.near_chance or near_chance("test", top1, labels),
         **apart_from_copies(right, evaluation.is_copy),
         segments=tuple(right.reshape(-1, evaluation.segments).mean(axis=0).tolist()),
         epochs=epoch_accuracies(model, epochs, evaluation, trained.epoch, backend.device) if epochs else None,

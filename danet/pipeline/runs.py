@@ -1,15 +1,16 @@
 """Says which runs the settings ask for, and in which folders they lie."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 
 from danet.config.settings import Config
-from danet.datasets.custom import CUSTOM
+from danet.datasets.custom import CUSTOM, TABLE
 from danet.datasets.dataset import Dataset
 from danet.datasets.registry import find_dataset, known_datasets
 from danet.errors import UserError
-from danet.preparation.manifest import raw_folders
+from danet.preparation.manifest import names_in, no_recordings, raw_folders
 
 
 def own_data(config: Config) -> Path:
@@ -17,22 +18,45 @@ def own_data(config: Config) -> Path:
     return Path(config.data) / CUSTOM
 
 
-def in_place(dataset: Dataset, data: str | Path) -> bool:
-    """Whether every raw folder of a data set is there with something in it."""
-    return all(folder.is_dir() and any(folder.iterdir()) for folder in raw_folders(dataset, data))
+def holds_anything(folder: Path) -> bool:
+    """Whether there is anything at a raw folder's place, usable or not; hidden files do not count."""
+    try:
+        return any(not name.startswith(".") for name in os.listdir(folder))
+    except OSError:
+        return os.path.lexists(folder)  # a file, a link to nothing, or a folder that cannot be read
 
 
-def requested_runs(config: Config) -> list[tuple[str, str]]:
+def requested_runs(config: Config, tell: Callable[[str], object] = lambda _: None) -> list[tuple[str, str]]:
     """(data set, protocol) of everything to run.
 
-    `auto` means all protocols of each real data set that is in place, or the demo's when none is.
+    `auto` means all protocols of each real data set that is in place, or the demo's where nothing lies in any of their
+    folders. What lies there and cannot be used is told, and is an error where nothing can be. Recordings that belong to
+    a data set in place too, as NTU-60's to NTU-120, do not make another one run.
     Errors: UserError for a name that is not known, or one asked for whose raw data are missing.
     """
-    if config.runs == "auto":
-        known = known_datasets(own_data(config))
-        real = [name for name, dataset in known.items() if not dataset.simulated and in_place(dataset, config.data)]
-        return protocols_of(real or [name for name, dataset in known.items() if dataset.simulated], config)
-    return protocols_of(config.runs, config)
+    if config.runs != "auto":
+        return protocols_of(config.runs, config)
+    known = known_datasets(own_data(config))
+    found: list[Dataset] = []
+    problems: list[UserError] = []
+    for dataset in known.values():
+        if dataset.simulated or not any(holds_anything(Path(config.data) / folder) for folder in dataset.folders):
+            continue
+        folders = raw_folders(dataset, config.data)
+        if not _has_recordings(dataset, folders):
+            problems.append(no_recordings(dataset, folders))
+        elif dataset.files or any(
+            not any(other.parse_name(name) for other in found) for name in names_in(dataset, folders)
+        ):
+            found.append(dataset)
+    if CUSTOM not in known and holds_anything(own_data(config)):
+        problems.append(UserError(f"{own_data(config)}: expected {TABLE} beside the recordings, got none"))
+    if problems and not found:
+        raise problems[0]
+    for problem in problems:
+        tell(str(problem))
+    chosen = found or [dataset for dataset in known.values() if dataset.simulated]
+    return protocols_of([dataset.name for dataset in chosen], config)
 
 
 def protocols_of(entries: str | Iterable[str], config: Config) -> list[tuple[str, str]]:
@@ -73,10 +97,12 @@ def run_folders(
     return listed
 
 
+def _has_recordings(dataset: Dataset, folders: list[Path]) -> bool:
+    """Whether any file is named as one of the data set's; its table names those of own data."""
+    return dataset.files is not None or any(True for _ in names_in(dataset, folders))
+
+
 def _require(dataset: Dataset, data: str) -> None:
-    if dataset.simulated or in_place(dataset, data):
-        return
-    folders = " and ".join(str(folder) for folder in raw_folders(dataset, data))
-    raise UserError(
-        f"{dataset.name}: expected raw recordings in {folders}, got none; request them at {dataset.request}"
-    )
+    folders = raw_folders(dataset, data)
+    if not dataset.simulated and not _has_recordings(dataset, folders):
+        raise no_recordings(dataset, folders)

@@ -15,7 +15,7 @@ from danet.errors import BadRecording
 from danet.io.store import Record, write_records
 from danet.preparation.centre import centre
 from danet.preparation.denoise import NOBODY_KEPT, denoise, write_audit
-from danet.preparation.manifest import make_manifest
+from danet.preparation.manifest import make_manifest, no_recordings
 from danet.preparation.parallel import ordered_map
 from danet.preparation.parse import Sieve, read_or_excuse, used_items
 from danet.skeleton.recording import Sequence
@@ -49,12 +49,14 @@ def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: 
 
     Two tables lie beside it. `<out>_set_aside.parquet` has a row for each file that is not in it, with the reason;
     `<out>_audit.parquet` has a row for each recording that was read. Returns the numbers of files, of samples written
-    and of files set aside, and the seconds taken. Errors: UserError for a missing folder; with `strict`, BadRecording
-    for the first file that cannot be read.
+    and of files set aside, and the seconds taken. Errors: UserError for a folder that is missing or holds no
+    recording; with `strict`, BadRecording for the first file that cannot be read.
     """
     started = time.monotonic()
     manifest = make_manifest(dataset, [raw])
     sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
+    if not items:
+        raise no_recordings(dataset, [raw])
     audits: list[dict] = []
     results = ordered_map(partial(prepare_one, dataset.name, dataset.folder, settings), items, jobs)
 

@@ -3,28 +3,41 @@
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from statistics import median_low
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from danet.datasets.dataset import Dataset
 from danet.datasets.registry import find_dataset
 from danet.errors import BadRecording, one_line
-from danet.preparation.manifest import LEFT_OUT, TWICE, make_manifest
+from danet.preparation.coverage import of_each_protocol
+from danet.preparation.manifest import LEFT_OUT, TWICE, make_manifest, no_recordings
 from danet.preparation.parallel import ordered_map
 from danet.preparation.parse import COPY, SET_ASIDE_COLUMNS, UNREADABLE, read_recording
 
 ABSENT = "not there, though others of the same performer and action are"
-KINDS = ("missing", "unexpected", "damaged", "twice", "copies", "left_out")
+KINDS = ("missing", "unexpected", "damaged", "twice", "copies", "left_out", "outliers")
+STANDS_OUT = 30  # times the median
+OUTLIER = "its joints span far more, or far less, than those of the others"
 SHOWN = 20  # entries of each kind in the printed table; the JSON holds all
+
+
+class Looked(NamedTuple):
+    """The hash of a recording's joints, and the most that they span along an axis, over all frames, in metres."""
+
+    content: int
+    span: float
 
 
 def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     """Looks at every file of a data set below `folder`.
 
-    Returns `dataset`, `folder`, `sound`, `counts` and, for each of KINDS, a list of rows with the set-aside table's
-    columns. Counts: `files` of the data set's suffixes; `expected` samples of the full data set, 0 where unknown;
-    `found` samples, by name; one for each kind. What the kinds hold:
+    Returns `dataset`, `folder`, `sound`, `counts`, `coverage`, which is a line for each protocol, and, for each of
+    KINDS, a list of rows with the set-aside table's columns. Counts: `files` of the data set's suffixes; `expected`
+    samples of the full data set, 0 where unknown; `found` samples, by name; one for each kind. What the kinds hold:
 
     - missing: samples that the full data set has and the folder lacks. The count is of all of them; the rows name those
       that others make expected. Samples on the authors' list need not be there.
@@ -33,6 +46,8 @@ def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     - twice: second and later files of a sample.
     - copies: samples with the same joints as another one.
     - left_out: samples on the authors' list of those to leave out; they are not read.
+    - outliers: samples whose joints, from the first frame to the last, span STANDS_OUT times what they span in the
+      median sample, or that part of it. A few such are trained on, but are hardly right.
 
     A folder is sound when it holds a sample, the first four kinds are empty and there are no more copies than in the
     published data set. Memory grows by a number a file. Errors: UserError for a missing folder.
@@ -48,45 +63,63 @@ def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     samples = manifest[manifest["action"] >= 0].drop_duplicates("name")
     missing = _missing(dataset, samples)
     rows["missing"] = [_row(name, "", ABSENT) for name in missing]
-    usable = int((samples["aside"] != LEFT_OUT).sum())
-    listed = sum(dataset.parse_name(name) is not None for name in dataset.left_out)
-    lacking = max(dataset.samples - listed - usable, len(missing)) if dataset.samples else 0
+    usable = samples.loc[samples["aside"] != LEFT_OUT, "name"]
+    lacking = max(dataset.usable_samples - len(usable), len(missing)) if dataset.samples else 0
     counts = {"files": len(manifest), "expected": dataset.samples, "found": len(samples)}
     counts |= {kind: len(rows[kind]) for kind in KINDS} | {"missing": lacking}
     wrong = sum(counts[kind] for kind in ("missing", "unexpected", "damaged", "twice"))
     sound = len(samples) > 0 and not wrong and counts["copies"] <= dataset.known_copies
-    return {"dataset": dataset.name, "folder": str(folder), "sound": sound, "counts": counts, **rows}
+    if len(usable):
+        told = of_each_protocol(dataset, usable)
+    else:
+        told = dict.fromkeys(dataset.protocols, str(no_recordings(dataset, [folder])))
+    about = {"dataset": dataset.name, "folder": str(folder), "sound": sound}
+    return about | {"counts": counts, "coverage": told, **rows}
 
 
 def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[str, list[dict]]) -> None:
     """Reads the files of samples and appends to damaged, twice and copies."""
     used, again = (manifest.loc[manifest["aside"] == aside, ["name", "file"]] for aside in ("", TWICE))
     items = list(pd.concat([used, again]).itertuples(index=False, name=None))
-    results = ordered_map(partial(_hash_or_problem, dataset.name, dataset.folder), items, jobs)
+    results = ordered_map(partial(_look_at, dataset.name, dataset.folder), items, jobs)
     first_file = dict(items[: len(used)])
     digests: dict[str, int] = {}
+    spans: dict[tuple[str, str], float] = {}
     first_with: dict[int, str] = {}
     for (name, file), result in zip(tqdm(items, desc=f"{dataset.name}: check", disable=None), results, strict=True):
         if file != first_file[name]:
-            content = "the same joints as" if digests.get(name) == result else "another content than"
+            same = not isinstance(result, BadRecording) and digests.get(name) == result.content
+            content = "the same joints as" if same else "another content than"
             row = _row(name, file, TWICE, expected="one file a sample", got=f"{content} {first_file[name]}")
             rows["twice"].append(row)
         elif isinstance(result, BadRecording):
             position = {"line": result.line, "frame": result.frame, "body": result.body}
             rows["damaged"].append(_row(name, file, UNREADABLE, expected=result.expected, got=result.got, **position))
         else:
-            digests[name] = result
-            first = first_with.setdefault(result, name)
+            digests[name], spans[name, file] = result
+            first = first_with.setdefault(result.content, name)
             if first != name:
                 rows["copies"].append(_row(name, file, COPY, expected="joints of its own", got=f"those of {first}"))
+    rows["outliers"] = _outliers(spans)
 
 
-def _hash_or_problem(dataset: str, folder: Path | None, item: tuple[str, str]) -> int | BadRecording:
-    """The hash of a recording's joints, or what is wrong with it; runs in any process."""
+def _look_at(dataset: str, folder: Path | None, item: tuple[str, str]) -> Looked | BadRecording:
+    """What there is to know of a recording, or what is wrong with it; runs in any process."""
     try:
-        return read_recording(find_dataset(dataset, folder).read, *item).content
+        bodies = read_recording(find_dataset(dataset, folder).read, *item)
     except BadRecording as problem:
         return problem
+    return Looked(bodies.content, float(np.ptp(bodies.joints, axis=(0, 1)).max()))
+
+
+def _outliers(spans: dict[tuple[str, str], float]) -> list[dict]:
+    """A row for each recording, by name and file, whose span in metres stands out among all."""
+    median = median_low(spans.values()) if spans else 0.0
+    return [
+        _row(name, file, OUTLIER, expected=f"a span near {median:.3g} m, the median", got=f"{span:.3g} m")
+        for (name, file), span in spans.items()
+        if not median / STANDS_OUT <= span <= median * STANDS_OUT
+    ]
 
 
 def _missing(dataset: Dataset, samples: pd.DataFrame) -> list[str]:
@@ -107,6 +140,7 @@ def as_text(report: dict) -> str:
     for key, count in report["counts"].items():
         unknown = key == "expected" and not count
         lines.append(f"  {key.replace('_', ' '):<11}{'unknown' if unknown else format(count, ','):>9}")
+    lines += [f"  {one_line(line)}" for line in dict.fromkeys(report["coverage"].values())]
     for kind in KINDS:
         lines += _section(kind, report[kind])
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +17,33 @@ LEFT_OUT = "on the authors' list of missing skeletons"
 NO_SAMPLE = "no sample of this data set by its name"
 TWICE = "another file of the same sample comes first"
 NO_TEXT = "its path is not UTF-8"
+PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
 
 def raw_folders(dataset: Dataset, data: str | Path) -> list[Path]:
-    """Where a data set's raw files lie below the data folder."""
-    return [Path(data) / folder for folder in dataset.folders]
+    """Where a data set's raw files lie below the data folder: those of its folders that are there, all if none is."""
+    folders = [Path(data) / folder for folder in dataset.folders]
+    return [folder for folder in folders if folder.is_dir()] or folders
+
+
+def names_in(dataset: Dataset, folders: Sequence[Path]) -> Iterator[str]:
+    """The name of each file, at any depth, that is named as a sample of the data set, as it is found."""
+    for folder in folders:
+        for _, _, files in os.walk(folder):
+            stems = (os.path.splitext(file)[0] for file in files if file.endswith(dataset.suffixes))
+            yield from (stem for stem in stems if dataset.parse_name(stem))
+
+
+def no_recordings(dataset: Dataset, folders: Sequence[Path]) -> UserError:
+    """Says that nothing in the folders is a recording of the data set, what is there instead, and what to do."""
+    where = " and ".join(map(str, folders))
+    expected = f"{dataset.name}: expected raw recordings in {where}, files that end in {', '.join(dataset.suffixes)}"
+    files = sorted(os.path.join(top, file) for folder in folders for top, _, names in os.walk(folder) for file in names)
+    packed = [file for file in files if file.endswith(PACKED)]
+    if packed:
+        return UserError(f"{expected}, got an archive, {packed[0]}; unpack it there")
+    got = f"other files, such as {files[0]}" if files else "none"
+    return UserError(f"{expected}, got {got}; request them at {dataset.request}")
 
 
 class RawFile(NamedTuple):

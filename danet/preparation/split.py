@@ -20,22 +20,31 @@ def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split
 
     Names of no sample of the data set are passed over. So are samples on its list of those to leave out, and training
     samples that the settings leave out. Validation is a whole number of training subjects (or views), spread evenly
-    over their sorted list, unless the protocol names it. Errors: UserError when a part of the training samples cannot
-    be held out.
+    over their sorted list, unless the protocol names it. Errors: UserError when there is no training or no test sample,
+    or a part of the training samples cannot be held out.
     """
     part = dataset.protocol(protocol).part
-    samples = [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]
+    samples = usable(dataset, names)
     parts = {sample.name: part(sample) for sample in samples}
     chosen = "validation" in parts.values()
     for name in _left_out([name for name, known in parts.items() if known in ("train", "validation")], settings):
         parts[name] = ""
     training = [sample for sample in samples if parts[sample.name] == "train"]
+    tested = sum(part == "test" for part in parts.values())
+    if not training or not tested:
+        got = f"{len(training)} and {tested} in {len(samples)} recordings"
+        raise UserError(f"{dataset.name}/{protocol}: expected training and test samples, got {got}")
     held_out = set() if chosen else _held_out(dataset, protocol, training, settings)
     for sample in training:
         if getattr(sample, settings.validation_by) in held_out:
             parts[sample.name] = "validation"
     rows = [(name, part) for name, part in parts.items() if part]
     return pd.DataFrame(rows, columns=["name", "part"])
+
+
+def usable(dataset: Dataset, names: Iterable[str]) -> list[Sample]:
+    """The samples of the data set among the names, without those on its list to leave out."""
+    return [sample for sample in map(dataset.parse_name, names) if sample and sample.name not in dataset.left_out]
 
 
 def _left_out(names: list[str], settings: Split) -> set[str]:

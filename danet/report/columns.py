@@ -131,6 +131,7 @@ PER_ACTION = (
     replace(TOP1_BAR, interval=INTERVAL),
     Column("most_taken_for", "Mostly taken for"),
     Column("taken_for_percent", "% of its samples", "percent"),
+    Column("training_samples", "Trained on", "integer"),
 )
 CONFUSED = (
     ACTION,
@@ -168,6 +169,9 @@ AUDIT = (
     Column("lost_frames", "Lost frames", "integer"),
     BODIES,
     Column("kept", "Kept", "integer"),
+    Column("bridged", "Joints bridged", "integer"),
+    Column("never_seen", "Joints never found", "integer"),
+    Column("dropped_unseen", "Hardly found", "integer"),
     Column("dropped_short", "Too short", "integer"),
     Column("dropped_noisy", "Too noisy", "integer"),
     Column("dropped_still", "Never moves", "integer"),

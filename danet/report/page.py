@@ -36,7 +36,7 @@ def render(
     titles = {name: dataset.title for name, dataset in datasets.items()}
     preparations = [read_preparation(Path(folder), datasets) for folder in preparation_folders]
     preparations.sort(key=lambda preparation: (preparation.simulated, preparation.dataset))
-    groups = read_groups(run_folders, preparations, averaged_folders)
+    groups = read_groups(run_folders, preparations, averaged_folders, datasets)
     ensembles, ablation = read_metrics(ensemble_folders), read_metrics(ablation_folders)
     measured = read_costs(costs)
     figures = read_published(Path(published))

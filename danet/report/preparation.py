@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from danet.report.runs import DROPPED, Preparation
+from danet.report.runs import BRIDGED, DROPPED, Preparation
 
 PLACES = ("line", "frame", "body")
 
@@ -24,7 +24,7 @@ def totals(preparations: Sequence[Preparation]) -> pd.DataFrame:
                 "title": preparation.title,
                 "prepared": len(audit),
                 "set_aside": len(preparation.set_aside),
-                **audit[["frames", "lost_frames", "ids", "kept", *DROPPED]].sum().astype(int),
+                **audit[["frames", "lost_frames", "ids", "kept", *BRIDGED, *DROPPED]].sum().astype(int),
                 "jumping": int((audit["jumps"] > 0).sum()),
                 "retimed": int((audit["shifted"] > 0).sum()),
                 "simulated": preparation.simulated,
@@ -54,7 +54,7 @@ def set_aside(preparation: Preparation) -> pd.DataFrame:
 
 
 def audit(preparation: Preparation) -> pd.DataFrame:
-    """One row per action that occurs: samples, lost frames, bodies dropped by each rule, jumps and unexpected actors.
+    """One row per action that occurs: what was lost, bridged and dropped in its samples, jumps, unexpected actors.
 
     `jumping` and `retimed` are as for `totals`; `jump` is the largest at which a body continues another, in metres.
     `unexpected_second`: samples of a one-person action that end with two actors; `missing_second`: of a two-person
@@ -70,7 +70,7 @@ def audit(preparation: Preparation) -> pd.DataFrame:
         jumping=own["jumps"] > 0,
         retimed=own["shifted"] > 0,
     )
-    counts = ["samples", "frames", "lost_frames", "gaps", "ids", "kept", *DROPPED]
+    counts = ["samples", "frames", "lost_frames", "gaps", "ids", "kept", *BRIDGED, *DROPPED]
     counts += ["jumping", "nobody", "retimed", "unexpected_second", "missing_second"]
     by_action = own.groupby("action")
     table = by_action[counts].sum().astype(int).assign(jump=by_action["jump"].max())

@@ -53,7 +53,10 @@ def confused(group: Group) -> pd.DataFrame:
 
 
 def per_action(group: Group) -> pd.DataFrame:
-    """One row per action: test samples of one seed, accuracy over seeds, and what it is most often taken for."""
+    """One row per action: test samples of one seed, accuracy over seeds, and what it is most often taken for.
+
+    `training_samples` is there where the split is known.
+    """
     labels = {"label": range(len(group.actions)), "action": group.actions}
     table = pd.DataFrame(labels).merge(_accuracy_by(group, lambda samples: samples["label"]), "left", on="label")
     mistaken = confused(group).drop_duplicates("label")[["label", "predicted_action", "share_percent"]]
@@ -64,6 +67,8 @@ def per_action(group: Group) -> pd.DataFrame:
     ends = {label: interval(own.to_numpy()) for label, own in shares.groupby(labels_of)}
     for place, end in enumerate(("low", "high")):
         table[f"top1_{end}_percent"] = [ends.get(label, (np.nan, np.nan))[place] for label in table["label"]]
+    if group.coverage is not None:
+        table["training_samples"] = group.coverage.training[table["label"]]
     return table.assign(samples=table["samples"].fillna(0).astype(int), simulated=group.simulated)
 
 

@@ -9,15 +9,33 @@ import pandas as pd
 
 from danet.config.base import check
 from danet.datasets.dataset import Dataset
+from danet.datasets.registry import DATASETS
 from danet.errors import UserError
+from danet.preparation.coverage import Coverage, coverage
 from danet.report.reading import check_columns, check_range, read_history, read_object, read_parquet
 from danet.results import Cost, Metrics, RunRecord
 
 SCORES = ("name", "segment", "label", "prediction")
+SPLIT = ("name", "part")
 MANIFEST = ("name", "action", "view", "subject", "setup")
 SET_ASIDE = ("name", "file", "reason", "line", "frame", "body", "expected", "got")
-DROPPED = ("dropped_short", "dropped_noisy", "dropped_still", "dropped_overlap")
-AUDIT = ("name", "frames", "lost_frames", "ids", "kept", "actors", *DROPPED, "jump", "jumps", "gaps", "shifted")
+PREPARED_SHARE = 0.99  # of the samples that the field too has, each with its own rules for what cannot be used
+DROPPED = ("dropped_unseen", "dropped_short", "dropped_noisy", "dropped_still", "dropped_overlap")
+BRIDGED = ("bridged", "never_seen")
+AUDIT = (
+    "name",
+    "frames",
+    "lost_frames",
+    "ids",
+    "kept",
+    "actors",
+    *BRIDGED,
+    *DROPPED,
+    "jump",
+    "jumps",
+    "gaps",
+    "shifted",
+)
 
 
 @dataclass(frozen=True)
@@ -52,12 +70,14 @@ class Group:
     """The runs of one method on one protocol, by seed: at least one, all of the same actions and samples.
 
     They are all simulated, or none is.
-    `averaged` holds, by seed, the top-1 of the protocol of which this is a fold, as a share.
+    `averaged` holds, by seed, the top-1 of the protocol of which this is a fold, as a share. `coverage` has the
+    facts of the protocol, None where manifest or split were not kept.
     """
 
     runs: tuple[Run, ...]
     preparation: Preparation | None
     averaged: Mapping[int, float] = field(default_factory=dict)
+    coverage: Coverage | None = None
 
     @property
     def dataset(self) -> str:
@@ -95,6 +115,23 @@ class Group:
         return self.runs[0].metrics.simulated
 
     @property
+    def lacks(self) -> str:
+        """What keeps its accuracy from standing beside those on the whole data set; empty where nothing does."""
+        if self.coverage is None:
+            return "how much of it is there is not known"
+        if self.coverage.is_part:
+            return self.coverage.amount
+        split = int(self.coverage.training.sum() + self.coverage.test.sum())
+        prepared = min(sum(run.record.counts.get(part, 0) for part in ("train", "test")) for run in self.runs)
+        return f"{prepared:,} of {split:,} samples could be prepared" if prepared < PREPARED_SHARE * split else ""
+
+    @property
+    def near_chance(self) -> list[str]:
+        """What is said of each run that ended near chance."""
+        told = [(run.metrics.seed, run.metrics.near_chance) for run in self.runs]
+        return [f"seed {seed} is {chance}" for seed, chance in told if chance]
+
+    @property
     def top1_without_copies(self) -> float | None:
         """Mean top-1 over the runs on the test samples that are no copies of training samples, as a share."""
         shares = [run.metrics.top1_without_copies for run in self.runs]
@@ -114,7 +151,10 @@ class Group:
 
 
 def read_groups(
-    run_folders: Sequence[Path], preparations: Sequence[Preparation], averaged_folders: Sequence[Path] = ()
+    run_folders: Sequence[Path],
+    preparations: Sequence[Preparation],
+    averaged_folders: Sequence[Path] = (),
+    datasets: Mapping[str, Dataset] = DATASETS,
 ) -> list[Group]:
     """Reads all runs and groups them: real ones first, by data set, protocol, method and seed. Errors: UserError.
 
@@ -139,9 +179,23 @@ def read_groups(
         for run in alike[1:]:
             _check_alike(alike[0], run)
     return [
-        Group(tuple(alike), prepared.get(dataset), averaged[dataset, protocol.partition("/")[0], method])
+        Group(
+            tuple(alike),
+            prepared.get(dataset),
+            averaged[dataset, protocol.partition("/")[0], method],
+            read_coverage(alike[0].folder.parents[1] / "split.parquet", prepared.get(dataset), datasets.get(dataset)),
+        )
         for (dataset, protocol, method), alike in grouped.items()
     ]
+
+
+def read_coverage(split: Path, preparation: Preparation | None, dataset: Dataset | None) -> Coverage | None:
+    """The facts of a protocol, from its split and the manifest; None where these were not kept. Errors: UserError."""
+    if dataset is None or preparation is None or preparation.manifest is None or not split.exists():
+        return None
+    manifest = preparation.manifest
+    used = manifest[(manifest["aside"] == "") & (manifest["action"] >= 0)]
+    return coverage(dataset, dict(zip(used["name"], used["action"], strict=True)), read_parquet(split, SPLIT))
 
 
 def read_run(folder: Path) -> Run:
@@ -195,7 +249,10 @@ def read_preparation(folder: Path, datasets: Mapping[str, Dataset]) -> Preparati
 
 
 def _read_manifest(path: Path) -> pd.DataFrame | None:
-    return read_parquet(path, MANIFEST) if path.exists() else None
+    if not path.exists():
+        return None
+    manifest = read_parquet(path, MANIFEST, optional=("aside",))
+    return manifest if "aside" in manifest else manifest.assign(aside="")
 
 
 def _read_audit(path: Path, manifest: pd.DataFrame | None, actions: int) -> pd.DataFrame:

@@ -79,6 +79,7 @@ def summary(
         "simulated": None,
         "compared": [],
         "without_figures": [],
+        "parts": [],
         "multi_view": None,
         "ensembles": None,
     }
@@ -102,8 +103,11 @@ def summary(
             name = f"{group.slug}--published"
             section["compared"].append(show(files, name, frame, COMPARED, caption=group.title, mark="ours"))
         elif not group.simulated:
-            section["without_figures"].append(f"{group.runs[0].record.title}, {group.protocol}")
-    section["without_figures"] = list(dict.fromkeys(section["without_figures"]))  # of several methods named once
+            name = f"{group.runs[0].record.title}, {group.protocol}"
+            known = tables.published_column(group) in published
+            section["parts" if known else "without_figures"].append(f"{name} ({group.lacks})" if known else name)
+    for kind in ("parts", "without_figures"):
+        section[kind] = list(dict.fromkeys(section[kind]))  # of several methods named once
     return section
 
 
@@ -159,6 +163,8 @@ def group_section(group: Group, datasets: Mapping[str, Dataset], files: Files) -
         "accuracy": tables.accuracy([group]).iloc[0],
         "differing": group.differing,
         "left_out": first.record.settings.get("split", {}).get("leave_out", []),
+        "coverage": group.coverage,
+        "near_chance": group.near_chance,
         "copies": first.metrics.copies_of_training,
         "top1_without_copies": group.top1_without_copies,
         "validated": all(run.metrics.validation_top1 is not None for run in group.runs),
@@ -174,8 +180,10 @@ def group_section(group: Group, datasets: Mapping[str, Dataset], files: Files) -
 
 def group_tables(group: Group, files: Files) -> dict[str, Table]:
     """The tables of one method on one protocol, by name; those of what was not measured are left out."""
+    by_action = protocol_tables.per_action(group)
+    shown = [column for column in PER_ACTION if column.key in by_action]
     frames = {
-        "per-action": (protocol_tables.per_action(group), PER_ACTION, "Accuracy by action"),
+        "per-action": (by_action, shown, "Accuracy by action"),
         "confused-pairs": (protocol_tables.confused(group), CONFUSED, "Most confused pairs"),
         "robustness": (protocol_tables.robustness(group), ROBUSTNESS, "Accuracy on corrupted recordings"),
     }

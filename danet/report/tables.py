@@ -245,12 +245,12 @@ def published_column(group: Group) -> str:
 def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
     """A method's accuracy on a real protocol, and the published ones below, best first.
 
-    `difference_points` is the method minus the other. No rows when nobody's figure is known, or when the recordings are
-    simulated.
+    `difference_points` is the method minus the other. No rows when nobody's figure is known, when the recordings are
+    simulated, or when they are not the whole data set.
     """
     columns = ["method", "year", "models_fused", "top1_percent", "top1_deviation_percent", "difference_points"]
     columns += ["parameters_millions", "gflops", "read_in"]
-    if group.simulated or published_column(group) not in published:
+    if group.simulated or group.lacks or published_column(group) not in published:
         return pd.DataFrame(columns=[*columns, "simulated"])
     names = {"streams": "models_fused", "params_m": "parameters_millions", published_column(group): "top1_percent"}
     others = published.rename(columns=names).dropna(subset="top1_percent")

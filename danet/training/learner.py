@@ -19,8 +19,8 @@ from danet.training.cuda_graph import Replay
 from danet.training.distributed import all_reduce_sum, rank_and_world_size
 from danet.training.optimizer import learning_rate, make_optimizers, update_ema
 
-SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a root mean square
-SILENT = 1e-6  # of the widest channel's spread: rounding, not movement
+SPREAD_SAMPLES = 512  # evenly spread over the training samples, enough for a median
+SILENT = 1e-6  # of the widest channel of a clip: rounding, not movement
 
 
 class Learner:
@@ -117,14 +117,16 @@ def train_epoch(learner: Learner, samples: LabelledSequences, *, seed: int, epoc
 
 
 def channel_spread(sequences: Sequences) -> np.ndarray:
-    """(C,) the root mean square of each channel over the training samples.
+    """(C,) the root mean square of each channel in a clip: the median over the clips in which it says anything.
 
-    1 for a channel that says nothing, as the depth of flat key points.
+    A few recordings of garbage so do not move it. 1 for a channel that says nothing, as the depth of flat key points.
     """
     chosen = np.unique(np.linspace(0, len(sequences) - 1, SPREAD_SAMPLES).round().astype(int))
     channels = sequences.cut(chosen, None).channels
-    spread = np.sqrt(np.square(channels, dtype=np.float64).mean(axis=(0, 1, 2)))
-    return np.where(spread > SILENT * spread.max(), spread, 1).astype(np.float32)
+    by_clip = np.sqrt(np.square(channels, dtype=np.float64).mean(axis=(1, 2)))  # (K, C)
+    silent = by_clip <= SILENT * by_clip.max(axis=1, keepdims=True)
+    spread = np.ma.median(np.ma.array(by_clip, mask=silent), axis=0)
+    return spread.filled(1).astype(np.float32)
 
 
 def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, device: torch.device) -> State:

@@ -6,18 +6,27 @@ from danet.io.files import write_json, write_text
 from danet.io.provenance import git_state, versions
 from danet.models.base import parameters_of
 from danet.models.weights import describe, save_weights
-from danet.results import HistoryRow, RunRecord
+from danet.results import HistoryRow, NearChance, RunRecord
 from danet.training.checkpoint import State, kept_epochs
 from danet.training.task import Task
 
 
 def write_run(
-    folder: Path, resume_folder: Path, task: Task, state: State, *, threshold: float | None, code: dict, device: str
+    folder: Path,
+    resume_folder: Path,
+    task: Task,
+    state: State,
+    *,
+    threshold: float | None,
+    chance: NearChance | None,
+    code: dict,
+    device: str,
 ) -> None:
     """Writes `weights.safetensors`, `epochs.safetensors`, `history.jsonl` and `run.json` into `folder`.
 
     `epochs.safetensors` holds the weights after every epoch, where the settings keep them; else it is empty.
-    `threshold` is the score below which a label is better called unknown.
+    `threshold` is the score below which a label is better called unknown. `chance` is there where the training ended
+    near it.
     """
     settings, run = task.run.train, task.run
     description = task.description | describe(state.model)
@@ -43,5 +52,6 @@ def write_run(
         seconds=sum(row["seconds"] for row in state.history),
         epoch=chosen["epoch"],
         validation_top1=chosen["validation_top1"],
+        near_chance=chance,
     )
     write_json(folder / "run.json", record.model_dump(mode="json"))

@@ -63,6 +63,9 @@ def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protoco
     if not training.performances or (holds_out and not validation.performances):
         got = f"{len(training.performances)} and {len(validation.performances)}"
         raise UserError(f"{centred}: expected training and validation samples of {dataset.name}/{protocol}, got {got}")
+    prepared_counts = counts(table[table["name"].isin(prepared)])
+    if not prepared_counts["test"]:
+        raise UserError(f"{centred}: expected test samples of {dataset.name}/{protocol}, got none that were prepared")
     description = {
         "dataset": dataset.name,
         "protocol": protocol,
@@ -83,7 +86,7 @@ def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protoco
         validation=validation,
         both=both,
         description=description,
-        counts=counts(table[table["name"].isin(prepared)]),
+        counts=prepared_counts,
         samples_hash=samples_hash(part_of, dataset),
     )
 

@@ -23,11 +23,12 @@ from tqdm import tqdm
 from danet.config.settings import Run
 from danet.datasets.registry import find_dataset
 from danet.device import pick_device
-from danet.errors import UserError
+from danet.errors import UserError, tell
 from danet.inference.scores import scores_of
-from danet.metrics import top_k, unknown_below
+from danet.metrics import chance_level, near_chance, top_k, unknown_below
 from danet.models.base import SkeletonModel
 from danet.models.weights import build_model
+from danet.results import NearChance
 from danet.training.batches import LabelledSequences
 from danet.training.checkpoint import State, forget, keep, resume
 from danet.training.distributed import broadcast_from_rank0, launch, rank_and_world_size
@@ -82,7 +83,10 @@ def train_here(
     if rank > 0:
         return
     threshold = unknown_threshold(task, state.best, device)
-    write_run(folder, resume_folder, task, state, threshold=threshold, code=code, device=str(device))
+    chance = ended_near_chance(task, state)
+    if chance:
+        tell(log, f"{task.title}: {chance}")
+    write_run(folder, resume_folder, task, state, threshold=threshold, chance=chance, code=code, device=str(device))
     forget(resume_folder)
 
 
@@ -146,6 +150,18 @@ def unknown_threshold(task: Task, weights: dict[str, Tensor], device: torch.devi
     model.load_state_dict(weights)
     sequences = task.validation.sequences
     return unknown_below(scores_of(model, sequences, np.arange(len(sequences)), device), task.validation.labels)
+
+
+def ended_near_chance(task: Task, state: State) -> NearChance | None:
+    """The chosen epoch's accuracy where it is near chance, else None.
+
+    It is that on the validation part, or on the clips that were learnt from where there is none, or too little of it to
+    tell.
+    """
+    chosen = state.chosen_epoch(len(task.validation.performances))
+    if chosen["validation_top1"] is not None and chance_level(task.validation.labels)[1] < 1:
+        return near_chance("validation", chosen["validation_top1"], task.validation.labels)
+    return near_chance("training", chosen["train_top1"], task.training.labels)
 
 
 def refuse_chance(row: dict, epoch: int, samples: int, model: SkeletonModel, task: Task) -> None:

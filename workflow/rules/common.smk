@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from pathlib import Path
 
 from danet.config.settings import OF_PARSING, check_config
 from danet.datasets.custom import CUSTOM
@@ -12,9 +13,16 @@ from danet.pipeline.fingerprint import fingerprint
 from danet.pipeline.runs import own_data, protocols_of, requested_runs, run_folders
 from danet.preparation.manifest import listing_hash, raw_folders
 
+
+def told(text):
+    """Says it once, and not again in the process of each job."""
+    if workflow.is_main_process:
+        print(f"danet: {text}", file=sys.stderr)
+
+
 try:
     SETTINGS = check_config(config)
-    RUNS = requested_runs(SETTINGS)
+    RUNS = requested_runs(SETTINGS, tell=told)
     ABLATED = protocols_of(SETTINGS.ablate, SETTINGS)
     for runs, methods in ((RUNS, SETTINGS.methods), (ABLATED, SETTINGS.ablation.methods)):
         for dataset, _ in runs:

@@ -17,6 +17,7 @@ PREPARED = [f"results/{dataset}" for dataset in REPORTED_SETS]
 rule report:
     input:
         runs=[f"{folder}/{file}" for folder in REPORTED for file in RUN_FILES],
+        splits=list(dict.fromkeys(f"{Path(folder).parents[1]}/split.parquet" for folder in REPORTED)),
         averaged=[f"{folder}/metrics.json" for folder in AVERAGED],
         ensembles=[f"{folder}/metrics.json" for folder in ENSEMBLES],
         ablations=[f"{folder}/metrics.json" for folder in ABLATIONS],

@@ -194,7 +194,7 @@ class DANet(SkeletonModel):
         return [*self.layout.joints, *(self.layout.parts if self.settings.parts else ())]
 
     def set_channel_scale(self, scale: np.ndarray) -> None:
-        """Each channel is divided by its root mean square: motion is far smaller than position."""
+        """Each channel is divided by its spread: motion is far smaller than position."""
         self.channel_scale.copy_(torch.from_numpy(scale))
 
     def sample_noise(self, clips: ClipBatch, rng: np.random.Generator) -> np.ndarray:

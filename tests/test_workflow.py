@@ -194,6 +194,17 @@ def test_raw_file_changed_reruns_its_data_set_from_the_manifest(restored, change
     assert (stale["manifest"], stale["train"]) == (1, 1), "the demo stays"
 
 
+@pytest.mark.parametrize("change", ["touch", "copy"])
+def test_raw_file_touched_or_copied_reruns_nothing(restored, change):
+    for file in (restored.folder / "data").rglob("*.skeleton"):
+        if change == "touch":
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+        else:
+            shutil.copy(file, file.with_suffix(".copied"))
+            file.with_suffix(".copied").replace(file)
+    assert restored.stale() == {}
+
+
 def test_training_setting_reruns_only_the_runs_that_it_concerns(restored):
     restored.configure({"datasets": TINY["datasets"] | {"ntu60": {"train": {"epochs": 3}}}})
     assert restored.stale() == {"train": 1, "evaluate": 1, "attention_maps": 1, "report": 1}

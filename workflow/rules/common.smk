@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from pathlib import Path
 
 from danet.config.settings import OF_PARSING, check_config
 from danet.datasets.custom import CUSTOM
@@ -82,7 +83,7 @@ def raw_listing(wildcards):
     folders = raw_folders(dataset, SETTINGS.data)
     return {
         "folders": [str(folder) for folder in folders],
-        "hash": listing_hash(dataset, folders),
+        "hash": listing_hash(dataset, folders, Path("results", wildcards.dataset)),
     }
 
 

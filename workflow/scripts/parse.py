@@ -14,6 +14,7 @@ if __name__ == "__main__":  # the processes that read files import this script
             find_dataset(snakemake.wildcards.dataset, snakemake.params.own),
             Path(snakemake.output.bodies),
             Path(snakemake.output.set_aside),
+            Path(snakemake.output.contents),
             settings=Prepare(**snakemake.params.settings),
             jobs=snakemake.threads,
         )

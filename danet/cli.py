@@ -3,6 +3,8 @@
 What a user can put right is said in one line on stderr, with exit code 2.
 """
 
+import codecs
+import io
 import json
 import logging
 import os
@@ -332,7 +334,17 @@ def exit_code(command: Callable[[], object]) -> int:
     return 0
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What a terminal's letters cannot spell, as JSON escapes it."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
 def main() -> None:
     """The `danet` command."""
+    codecs.register_error("danet", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="danet")
     logging.basicConfig(level=logging.WARNING, format="danet: %(message)s")
     sys.exit(exit_code(app))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from tqdm import tqdm
 
+from danet.compiled import compiled
 from danet.config.settings import OF_PARSING, Prepare
 from danet.io.files import written_whole
 from danet.io.store import open_records, write_records
@@ -72,7 +72,7 @@ class Verdict:
     slot: int = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def motion_of(joints: np.ndarray) -> float:
     """The variance of x, y and z over all joints and frames pooled, summed; in square metres.
 
@@ -95,7 +95,7 @@ def motion_of(joints: np.ndarray) -> float:
     return spread[0] + spread[1] + spread[2]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sound_frames(joints: np.ndarray, widest: float) -> np.ndarray:
     """(n, V, 3) to (n,) bool: where a body is at most `widest` times as wide as it is high."""
     frames, size, _ = joints.shape

@@ -7,9 +7,12 @@ Fields are parted by spaces or tabs. Lines end with LF or CR LF; blank ones are 
 frame.
 """
 
-import numpy as np
-from numba import njit, types
+from functools import partial
 
+import numpy as np
+from numba import types
+
+from danet.compiled import compiled
 from danet.errors import BadRecording
 from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import MOST_BODIES, MOST_FRAMES, Bodies
@@ -31,7 +34,7 @@ EXPECTED = {
     FILE_END: "the end of the file after its last frame",
 }
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+scanner = partial(compiled, error_model="numpy")
 memchr = types.ExternalFunction("memchr", types.uintp(types.uintp, types.intc, types.uintp))
 
 SPACE, TAB, LF, CR, PLUS, MINUS, POINT, ZERO = 32, 9, 10, 13, 43, 45, 46, 48
@@ -41,7 +44,7 @@ LARGEST_EXACT = 1 << 53
 WORD = 8
 
 
-@compiled
+@scanner
 def _next_line(text, at, line):
     """Skips what is blank: the index of the next field and the number of its line."""
     while at < len(text) and (text[at] == LF or text[at] == SPACE or text[at] == CR or text[at] == TAB):
@@ -51,19 +54,19 @@ def _next_line(text, at, line):
     return at, line
 
 
-@compiled
+@scanner
 def _next_field(text, at):
     while at < len(text) and (text[at] == SPACE or text[at] == TAB):
         at += 1
     return at
 
 
-@compiled
+@scanner
 def _ends_field(text, at):
     return at >= len(text) or text[at] == SPACE or text[at] == LF or text[at] == CR or text[at] == TAB
 
 
-@compiled
+@scanner
 def _integer(text, at):
     """An unsigned integer of at most 18 digits, up to the end of its field: (value, index after it); -1 if not."""
     value, start = np.int64(0), at
@@ -75,7 +78,7 @@ def _integer(text, at):
     return value, at
 
 
-@compiled
+@scanner
 def _line_end(text, at):
     """The index of the next LF, or the end of the text, found by the C library's vectorised search."""
     start = np.uintp(text.ctypes.data) + np.uintp(at)
@@ -83,7 +86,7 @@ def _line_end(text, at):
     return len(text) if address == 0 else at + np.int64(address - start)
 
 
-@compiled
+@scanner
 def _rest_of_line(text, at):
     """Counts the fields that start from here to the end of the line: (fields, index of the line end).
 
@@ -96,7 +99,7 @@ def _rest_of_line(text, at):
     return fields, end
 
 
-@compiled
+@scanner
 def _plain_number(text, words, at):
     """A number such as -0.2035654 up to the end of its field: (value, index after it), index -1 for any other form.
 
@@ -136,7 +139,7 @@ def _plain_number(text, words, at):
     return -value if negative else value, np.int64(index)
 
 
-@compiled
+@scanner
 def _number(text, at):
     """A decimal number up to the end of its field: (value, index after it, state).
 
@@ -185,7 +188,7 @@ def _number(text, at):
     return -value if negative else value, at, 1
 
 
-@compiled
+@scanner
 def _scan(text, words, frame_of, body_of, joints, hard):
     """Scans a text that ends in LFs, at least a word of them, and fills the arrays.
 

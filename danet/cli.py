@@ -216,11 +216,12 @@ def draw_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The picture: .png for some frames, .gif for all.",
+            help="The picture: .png for some frames, .gif to move.",
             show_default="the recording's name and .gif, in this folder",
         ),
     ] = None,
     attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="The most frames to draw in a .gif; of more, every nth.")] = 600,
 ) -> None:
     """Draw the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
 
@@ -229,7 +230,7 @@ def draw_command(
     from danet.inference.draw import draw
 
     out = out or Path(f"{file.stem}.gif")
-    print(json.dumps({"picture": str(out), **draw(file, out, attention)}))
+    print(json.dumps({"picture": str(out), **draw(file, out, attention, most=frames)}))
 
 
 @app.command("estimate")

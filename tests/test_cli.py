@@ -126,5 +126,5 @@ def test_command_prints_on_a_terminal_that_knows_ascii_only(project, form):
     assert done.stderr.decode("ascii").count("\n") == 1, "the file that is none, in one line"
     said = done.stdout.decode("ascii")
     if form == "--json":
-        assert json.loads(said)["file"] == os.fspath(file)
+        assert json.loads(said)[0]["file"] == os.fspath(file)
     assert "r\\u00e9sum\\u00e9 \\u96ea.skeleton" in said

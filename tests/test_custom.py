@@ -234,6 +234,12 @@ def as_npy(array, **how):
     return stream.getvalue()
 
 
+def test_read_npy_says_when_axes_are_exchanged():
+    with pytest.raises(BadRecording, match=r"got \(45, 2, 25, 3\): more bodies than frames; is it \(T, M, V, 3\)\?"):
+        read_npy("a", "a.npy", as_npy(np.ones((45, 2, 25, 3), np.float32)))
+    assert read_npy("a", "a.npy", as_npy(np.ones((2, 1, 25, 3), np.float32))).frames == 1
+
+
 def test_read_npy_reads_one_body_and_several(rng):
     joints = rng.normal(size=(2, 5, 25, 3))
     joints[0, 1] = joints[1, :3] = 0

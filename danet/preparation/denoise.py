@@ -147,9 +147,12 @@ def denoise(bodies: Bodies, settings: Prepare) -> tuple[Sequence | None, dict]:
 
 
 def drop_short(tracks: list[Track], settings: Prepare) -> tuple[list[Track], list[Verdict]]:
-    """Drops bodies that are seen in too few frames, all of them if need be."""
-    kept = [track for track in tracks if len(track.frames) > settings.shortest_body]
-    short = [track for track in tracks if len(track.frames) <= settings.shortest_body]
+    """Drops bodies that are seen in too few frames: with reference timing all if need be, else never the longest."""
+    least = settings.shortest_body + 1
+    if settings.timing == "observed":
+        least = min(least, max(len(track.frames) for track in tracks))
+    kept = [track for track in tracks if len(track.frames) >= least]
+    short = [track for track in tracks if len(track.frames) < least]
     return kept, [Verdict(track.body, SHORT, len(track.frames)) for track in short]
 
 
@@ -252,7 +255,9 @@ def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> N
                 yield sequence
 
     with open_records(bodies, "bodies") as source:
-        metadata = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
+        metadata = source.about | {
+            "prepare": source.described("prepare", dict) | settings.model_dump(exclude=OF_PARSING)
+        }
         samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), metadata)
     write_audit(audit, rows)
     log.info("%d recordings denoised, %d without an actor", samples, len(rows) - samples)

@@ -41,6 +41,7 @@ SPACE, TAB, LF, CR, PLUS, MINUS, POINT, ZERO = 32, 9, 10, 13, 43, 45, 46, 48
 POWERS = 10.0 ** np.arange(23)  # exact in float64
 INTEGER_POWERS = 10 ** np.arange(9, dtype=np.uint64)
 LARGEST_EXACT = 1 << 53
+LARGEST_ID, LOWEST_ID = np.uint64(2**64 - 1), np.uint64(2**63)
 WORD = 8
 
 
@@ -76,6 +77,26 @@ def _integer(text, at):
     if at == start or not _ends_field(text, at):
         return np.int64(-1), at
     return value, at
+
+
+@scanner
+def _id(text, at):
+    """An integer of 64 bits, with or without a sign, up to the end of its field: (value, whether it is one).
+
+    One without a sign is taken for the signed one of the same bits: an id is only a name.
+    """
+    negative = at < len(text) and text[at] == MINUS
+    at += negative
+    value, start = np.uint64(0), at
+    while at < len(text) and ZERO <= text[at] <= ZERO + 9 and at - start < 20:
+        before = value
+        value = value * np.uint64(10) + np.uint64(text[at] - ZERO)
+        if before > (LARGEST_ID - np.uint64(text[at] - ZERO)) // np.uint64(10):
+            return np.int64(0), False
+        at += 1
+    if at == start or not _ends_field(text, at) or (negative and value > LOWEST_ID):
+        return np.int64(0), False
+    return np.int64(np.uint64(0) - value if negative else value), True
 
 
 @scanner
@@ -212,9 +233,9 @@ def _scan(text, words, frame_of, body_of, joints, hard):
         at = after
         for body in range(bodies):
             at, line = _next_line(text, at, line)
-            number, _ = _integer(text, at)
+            number, is_id = _id(text, at)
             fields, after = _rest_of_line(text, at)
-            if number < 0 or fields != HEADER_FIELDS:
+            if not is_id or fields != HEADER_FIELDS:
                 return BODY_HEADER, at, line, frame + 1, body + 1, frames, seen, hards
             at, line = _next_line(text, after, line)
             count, _ = _integer(text, at)
@@ -258,6 +279,8 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     or one frame holds two bodies of one id. A claim in the file never decides how much memory is taken.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadRecording(path, "text in ASCII or UTF-8", "UTF-16", line=1)
     zero = content.find(b"\0")
     if zero >= 0:
         raise BadRecording(path, "text", "a NUL byte", line=content.count(b"\n", 0, zero) + 1)
@@ -283,7 +306,7 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     bodies = Bodies(name, frames, frame_of, body_of, joints)
     if bodies.index.twin >= 0:
         row = bodies.index.twin
-        got = f"id {body_of[row]} twice"
+        got = f"id {body_of[row]} twice" + (", and no other in the file" if len(bodies.index.ids) == 1 else "")
         raise BadRecording(path, "each body id once in a frame", got, frame=int(frame_of[row]) + 1)
     return bodies
 

@@ -4,8 +4,15 @@
 #
 # The target comes first: --resources takes every word that follows it.
 
+import os
 
-configfile: "config/config.yaml"
+
+def own_or_shipped(path):
+    """The file in the working directory, or the one beside this file where there is none."""
+    return path if os.path.exists(path) else f"{workflow.basedir}/{path}"
+
+
+configfile: own_or_shipped("config/config.yaml")
 
 
 include: "workflow/rules/common.smk"

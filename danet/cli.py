@@ -3,6 +3,8 @@
 What a user can put right is said in one line on stderr, with exit code 2.
 """
 
+import codecs
+import io
 import json
 import logging
 import os
@@ -218,11 +220,12 @@ def draw_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The picture: .png for some frames, .gif for all.",
+            help="The picture: .png for some frames, .gif to move.",
             show_default="the recording's name and .gif, in this folder",
         ),
     ] = None,
     attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="The most frames to draw in a .gif; of more, every nth.")] = 600,
 ) -> None:
     """Draw the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
 
@@ -231,7 +234,7 @@ def draw_command(
     from danet.inference.draw import draw
 
     out = out or Path(f"{file.stem}.gif")
-    print(json.dumps({"picture": str(out), **draw(file, out, attention)}))
+    print(json.dumps({"picture": str(out), **draw(file, out, attention, most=frames)}))
 
 
 @app.command("estimate")
@@ -336,7 +339,17 @@ def exit_code(command: Callable[[], object]) -> int:
     return 0
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What a terminal's letters cannot spell, as JSON escapes it."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
 def main() -> None:
     """The `danet` command."""
+    codecs.register_error("danet", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="danet")
     logging.basicConfig(level=logging.WARNING, format="danet: %(message)s")
     sys.exit(exit_code(app))

@@ -170,6 +170,7 @@ class RunRecord(FilePart):
     actions: tuple[Text, ...] = Field(min_length=1)
     layout: str | dict[str, Any]
     device: str
+    threads: int | None = Field(None, ge=1, description="CPU threads of each process; None where it was not written.")
     parameters: int
     fused_members: int = Field(1, ge=1, description="How many labels of its own the network averages.")
     seconds: float = Field(ge=0)

@@ -160,13 +160,18 @@ class Checkout:
     def configure(self, changes: dict) -> None:
         (self.folder / "config/config.yaml").write_text(yaml.safe_dump(self.settings | changes, sort_keys=False))
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess:
+        """A call in the checkout, or in another folder."""
         environment = os.environ | {
             "PYTHONPATH": os.fspath(self.folder),
             "XDG_CACHE_HOME": os.fspath(self.folder / ".cache"),
         }
         return subprocess.run(
-            (SNAKEMAKE, *arguments, "--cores", "2"), cwd=self.folder, env=environment, capture_output=True, text=True
+            (SNAKEMAKE, *arguments, "--cores", "2"),
+            cwd=folder or self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
 
     def run(self, *targets: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Checkout, train_on_demo
+from conftest import ROOT, START, Checkout, train_on_demo
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -112,3 +112,19 @@ def test_version_is_the_same_everywhere():
     assert (said.returncode, said.stdout) == (0, f"danet {version}\n"), "installed before the version changed: make env"
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
     assert re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
+
+
+@pytest.mark.parametrize("form", ["", "--json", "--csv"])
+def test_command_prints_on_a_terminal_that_knows_ascii_only(project, form):
+    weights = project / "results/demo/cross_view/danet/seed0/weights.safetensors"
+    recording = min((project / "results/demo/raw").iterdir())
+    file = shutil.copy(recording, project / "r\u00e9sum\u00e9 \u96ea.skeleton")
+    environment = os.environ | {"PYTHONPATH": os.fspath(project), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", START, "predict", weights, file, project / "\u96ea.skeleton", *form.split()]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert done.returncode == 2, done.stderr.decode()
+    assert done.stderr.decode("ascii").count("\n") == 1, "the file that is none, in one line"
+    said = done.stdout.decode("ascii")
+    if form == "--json":
+        assert json.loads(said)[0]["file"] == os.fspath(file)
+    assert "r\\u00e9sum\\u00e9 \\u96ea.skeleton" in said

@@ -85,3 +85,15 @@ def test_average_folds_is_the_mean_over_folds_and_views(tmp_path, validated):
     table = pd.read_parquet(tmp_path / "scores.parquet")
     assert table["fold"].tolist() == ["even"] * 4 + ["odd"] * 2
     assert table["view"].tolist() == views["even"] + views["odd"]
+
+
+@pytest.mark.parametrize("file", ["scores.parquet", "metrics.json"])
+def test_ensemble_names_a_damaged_file(tmp_path, file):
+    for name in ("a", "b"):
+        write_run(tmp_path / name, {"name": ["a"], "label": [0], "scores": [[0.6, 0.4]]})
+    damaged = tmp_path / "b" / file
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    runs = {name: tmp_path / name for name in ("a", "b")}
+    with pytest.raises(UserError, match=rf"b/{file}: expected a .*, got ") as caught:
+        ensemble(runs, "both", tmp_path / "s.parquet", tmp_path / "m.json")
+    assert "\n" not in str(caught.value)

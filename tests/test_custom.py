@@ -167,7 +167,7 @@ def test_own_data_names_line_and_column_of_an_error(own_data, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_own_data_names_missing_table_and_files(own_data):
+def test_own_data_names_missing_table_and_files(own_data, tmp_path):
     with pytest.raises(UserError, match=r"samples.csv: expected a table of columns path, label"):
         find_dataset("custom", own_data)
     assert "custom" not in known_datasets(own_data)
@@ -175,7 +175,7 @@ def test_own_data_names_missing_table_and_files(own_data):
     assert known_datasets(own_data)["custom"] is dataset
     (own_data / "b.npy").unlink()
     with pytest.raises(UserError, match=r"line 3, column path: expected a file, got none at .*b\.npy"):
-        listing_hash(dataset, [own_data])
+        listing_hash(dataset, [own_data], tmp_path)
     (own_data / "a.npy").write_bytes(b"")
     with pytest.raises(UserError, match=r"expected a file that can be read, got: .*a\.npy: expected a NumPy file"):
         describe(own_data, HEADER + "a.npy,wave,1,3\nb.npy,sit,2,3\n")
@@ -218,13 +218,13 @@ def test_own_data_needs_a_layout_for_other_numbers_of_joints(own_data):
     assert find_layout(find_dataset("custom", own_data).describe()["layout"]) == layout
 
 
-def test_listing_hash_changes_with_table_layout_and_recording(own_data):
-    hashes = {listing_hash(describe(own_data, HEADER + LINES), [])}
-    hashes.add(listing_hash(describe(own_data, HEADER + LINES.replace("sit", "lie down")), []))
+def test_listing_hash_changes_with_table_layout_and_recording(own_data, tmp_path):
+    hashes = {listing_hash(describe(own_data, HEADER + LINES), [], tmp_path)}
+    hashes.add(listing_hash(describe(own_data, HEADER + LINES.replace("sit", "lie down")), [], tmp_path))
     (own_data / "layout.yaml").write_text(yaml.safe_dump(KINECT_V2.definition | {"name": "mine"}))
-    hashes.add(listing_hash(find_dataset("custom", own_data), []))
+    hashes.add(listing_hash(find_dataset("custom", own_data), [], tmp_path))
     np.save(own_data / "a.npy", np.ones((4, 25, 3)))
-    hashes.add(listing_hash(find_dataset("custom", own_data), []))
+    hashes.add(listing_hash(find_dataset("custom", own_data), [], tmp_path))
     assert len(hashes) == 4
 
 
@@ -232,6 +232,12 @@ def as_npy(array, **how):
     stream = io.BytesIO()
     np.save(stream, array, **how)
     return stream.getvalue()
+
+
+def test_read_npy_says_when_axes_are_exchanged():
+    with pytest.raises(BadRecording, match=r"got \(45, 2, 25, 3\): more bodies than frames; is it \(T, M, V, 3\)\?"):
+        read_npy("a", "a.npy", as_npy(np.ones((45, 2, 25, 3), np.float32)))
+    assert read_npy("a", "a.npy", as_npy(np.ones((2, 1, 25, 3), np.float32))).frames == 1
 
 
 def test_read_npy_reads_one_body_and_several(rng):

@@ -83,9 +83,16 @@ def test_denoise_drops_short_bodies_beside_others_only(make_bodies):
     assert denoise(make_bodies({1: range(5)}, frames=5), OBSERVED, KINECT_V2)[1]["actors"] == 1
     audit = denoise(make_bodies({1: range(30), 2: range(11)}, frames=30), OBSERVED, KINECT_V2)[1]
     assert (audit["dropped_short"], audit["actors"]) == (1, 1)
-    sequence, audit = denoise(make_bodies({1: range(11), 2: range(11, 20)}, frames=30), OBSERVED, KINECT_V2)
+    brief = make_bodies({1: range(11), 2: range(11, 20)}, frames=30)
+    sequence, audit = denoise(brief, REFERENCE, KINECT_V2)
     assert sequence is None
     assert audit["dropped_short"] == 2
+    sequence, audit = denoise(brief, OBSERVED, KINECT_V2)
+    assert (audit["dropped_short"], audit["actors"]) == (1, 1), "the longest stays"
+    np.testing.assert_array_equal(sequence.joints[:11, 0], brief.joints[:11])
+    assert denoise(make_bodies({1: range(8), 2: range(8)}, frames=8), OBSERVED, KINECT_V2)[1]["actors"] == 2, (
+        "a short clip of two"
+    )
 
 
 def test_denoise_drops_flat_bodies(make_bodies):

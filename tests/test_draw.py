@@ -52,8 +52,8 @@ def test_actor_of_tells_kept_from_dropped(file):
 
 
 def test_draw_writes_still_and_moving_pictures(file, tmp_path):
-    assert draw(file, tmp_path / "walk.png") == {"frames": 20, "bodies": 2, "kept": 1}
-    assert draw(file, tmp_path / "walk.gif") == {"frames": 20, "bodies": 2, "kept": 1}
+    assert draw(file, tmp_path / "walk.png") == {"frames": 20, "drawn": 8, "bodies": 2, "kept": 1}
+    assert draw(file, tmp_path / "walk.gif") == {"frames": 20, "drawn": 20, "bodies": 2, "kept": 1}
     still = colors_in(tmp_path / "walk.png")
     assert near(still, INKS[0])
     assert near(still, GREY)
@@ -65,6 +65,15 @@ def test_draw_writes_still_and_moving_pictures(file, tmp_path):
         assert max(held) - min(held) == 10
     with_both, alone = colors_in(tmp_path / "walk.gif", 5), colors_in(tmp_path / "walk.gif", 15)
     assert len(with_both - alone) > 0
+
+
+@pytest.mark.parametrize(("most", "drawn"), [(20, 20), (19, 10), (7, 7), (6, 5), (1, 1)])
+def test_draw_draws_at_most_so_many_frames_in_the_time_of_all(file, tmp_path, most, drawn):
+    assert draw(file, tmp_path / "walk.gif", most=most)["drawn"] == drawn
+    with Image.open(tmp_path / "walk.gif") as moving:
+        assert getattr(moving, "n_frames", 1) == drawn
+        held = [frame.info["duration"] for frame in ImageSequence.Iterator(moving)]
+    assert sum(held) == pytest.approx(1000 * 20 / 30, abs=10)
 
 
 def test_draw_marks_attention(file, tmp_path):
@@ -86,7 +95,13 @@ def test_draw_command_names_the_picture_after_the_recording(file, tmp_path, monk
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     draw_command(file)
-    assert json.loads(capsys.readouterr().out) == {"picture": "walk.gif", "frames": 20, "bodies": 2, "kept": 1}
+    assert json.loads(capsys.readouterr().out) == {
+        "picture": "walk.gif",
+        "frames": 20,
+        "drawn": 20,
+        "bodies": 2,
+        "kept": 1,
+    }
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["walk.gif"]
 
 

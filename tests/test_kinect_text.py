@@ -110,6 +110,43 @@ def test_read_skeleton_text_names_the_damage(joints, line, text, expected):
     assert caught.value.file == "sample.skeleton"
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("-1", -1),
+        ("18446744073709551615", -1),
+        ("9223372036854775808", -(2**63)),
+        ("-9223372036854775808", -(2**63)),
+        ("9223372036854775807", 2**63 - 1),
+        ("00000000000000000007", 7),
+        ("18446744073709551616", None),
+        ("99999999999999999999", None),
+        ("-9223372036854775809", None),
+        ("-18446744073709551615", None),
+        ("100000000000000000000", None),
+        ("-", None),
+        ("--1", None),
+        ("1.0", None),
+    ],
+)
+def test_read_skeleton_text_takes_any_integer_of_64_bits_for_an_id(joints, text, number):
+    content = kinect_text([[(0, joints)]]).replace(b"\n0 0", b"\n" + text.encode() + b" 0", 1)
+    if number is None:
+        with pytest.raises(BadRecording, match=f"expected a body: an integer id and 9 more fields, got '{text} "):
+            read(content)
+    else:
+        assert read(content).body.tolist() == [number]
+
+
+def test_read_skeleton_text_says_what_is_wrong_with_ids_and_with_its_encoding(joints):
+    content = kinect_text([[(0, joints), (0, joints)]])
+    with pytest.raises(BadRecording, match="each body id once in a frame, got id 0 twice, and no other in the file"):
+        read(content)
+    with pytest.raises(BadRecording, match="expected text in ASCII or UTF-8, got UTF-16"):
+        read(content.decode().encode("utf-16"))
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\0" * 500, bytes(range(256)) * 9])
 def test_read_skeleton_text_refuses_what_is_no_text(content):
     with pytest.raises(BadRecording):

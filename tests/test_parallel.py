@@ -1,5 +1,7 @@
 """Work spread over processes: the same results in the same order, few waiting, and a clear end when one dies."""
 
+import errno
+import multiprocessing.synchronize
 import os
 import signal
 from itertools import islice
@@ -63,3 +65,13 @@ def end_itself(item):
 def test_ordered_map_raises_user_error_when_a_process_is_killed():
     with pytest.raises(UserError, match="ended from outside"):
         list(ordered_map(end_itself, range(100), 2))
+
+
+def test_ordered_map_says_what_processes_need(monkeypatch):
+    def fails(*_, **__):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(multiprocessing.synchronize, "SemLock", fails)
+    with pytest.raises(UserError, match="expected shared memory for 2 processes, as in /dev/shm, got: No such file"):
+        list(ordered_map(arrays, range(2), 2))
+    assert len(list(ordered_map(arrays, range(2), 1))) == 2

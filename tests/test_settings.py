@@ -371,3 +371,20 @@ def test_settings_are_all_explained():
                 assert part.description, f"{group}.{name}"
                 explained += 1
     assert explained > 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 3}, "'seeds': expected a list of numbers, as [0, 1], got 3"),
+        ({"runs": 3}, "'runs': expected a name, or a list of names, got 3"),
+        ({"runs": ["demo", 3]}, "'runs': expected a name, or a list of names, got ['demo', 3]"),
+        ({"ablate": {"demo": 1}}, "'ablate': expected a name, or a list of names, got {'demo': 1}"),
+        ({"model": 3}, "'model': expected the name of a network, 'danet', got 3"),
+        ({"clips": {"streams": [3]}}, "'joint_motion', 'bone_motion' or 'distance', got 3"),
+    ],
+)
+def test_messages_have_no_words_of_python_or_pydantic(settings, message):
+    with pytest.raises(UserError) as caught:
+        check_config(settings)
+    assert str(caught.value).endswith(message)

@@ -4,6 +4,7 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from danet.cli import main
@@ -14,7 +15,7 @@ from danet.datasets.uestc import UESTC
 from danet.errors import UserError
 from danet.io.store import open_records, write_records
 from danet.preparation.coverage import actions_of, coverage, of_each_protocol
-from danet.preparation.split import copies_of_training, refuse_leaks, split
+from danet.preparation.split import copies_of_training, read_split, refuse_leaks, split
 from danet.skeleton.recording import Sequence
 
 
@@ -85,3 +86,30 @@ def test_split_command_prints_what_the_parts_hold(tmp_path, monkeypatch, capsys)
         main()
     facts = "3 of 56,578 recordings, 1 of 60 actions, training samples 1 an action, test samples 1 an action"
     assert json.loads(capsys.readouterr().out) == {"train": 1, "validation": 1, "test": 1, "coverage": facts}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        None,
+        pd.DataFrame({"name": ["a"]}),
+        pd.DataFrame({"name": [1], "part": ["train"]}),
+        pd.DataFrame({"name": ["a"], "part": ["trian"]}),
+    ],
+)
+def test_read_split_names_a_file_that_is_no_split(tmp_path, table):
+    path = tmp_path / "split.parquet"
+    if table is None:
+        pd.DataFrame({"name": ["a"], "part": ["train"]}).to_parquet(path)
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        table.to_parquet(path)
+    with pytest.raises(UserError, match=r"split\.parquet: expected ") as caught:
+        read_split(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_read_split_reads_what_was_written(tmp_path):
+    table = pd.DataFrame({"name": ["a", "b"], "part": ["train", "test"]})
+    table.to_parquet(tmp_path / "split.parquet")
+    assert read_split(tmp_path / "split.parquet").equals(table)

@@ -9,6 +9,9 @@ from conftest import line_about
 
 from danet.errors import UserError
 from danet.io.store import Record, open_records, write_records
+from danet.preparation.centre import centre_all
+from danet.preparation.peer_formats import export_sgn
+from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import Bodies, Sequence
 
 
@@ -240,3 +243,21 @@ def test_records_that_were_read_can_be_written_again(make_bodies, tmp_path):
 def test_write_records_refuses_fields_of_another_kind(tmp_path):
     with pytest.raises(ValueError, match="of a record of kind 'centred'"):
         write_records(tmp_path / "a.h5", "centred", [Record("a", {"joints": np.zeros((1, 25, 3))}, {})], {})
+
+
+@pytest.mark.parametrize(
+    ("about", "key"), [({}, "layout"), ({"layout": 3}, "layout"), ({"layout": KINECT_V2.described}, "prepare")]
+)
+def test_stages_say_what_the_metadata_lack(tmp_path, rng, about, key):
+    write_records(tmp_path / "a.h5", "actors", (s.to_record() for s in sequences(rng)), about)
+    with pytest.raises(
+        UserError, match=rf"a\.h5: attribute 'about': expected a description of '{key}', got "
+    ) as caught:
+        centre_all(tmp_path / "a.h5", tmp_path / "c.h5")
+    assert "\n" not in str(caught.value)
+
+
+def test_export_says_what_the_metadata_lack(tmp_path, rng):
+    write_records(tmp_path / "a.h5", "centred", (s.to_record() for s in sequences(rng)), {})
+    with pytest.raises(UserError, match=r"a\.h5: attribute 'about': expected a description of 'dataset', got nothing"):
+        export_sgn(tmp_path / "a.h5", "cross_view", tmp_path / "out.h5")

@@ -142,6 +142,7 @@ def test_train_without_a_validation_part_takes_the_last_epoch(prepared, tmp_path
     os.symlink(prepared / "centred.h5", tmp_path / "data/centred.h5")
     train_once(tmp_path / "data", tmp_path / "run")
     run = read_json(tmp_path / "run/run.json")
+    assert run["threads"] == 1
     assert (run["epoch"], run["validation_top1"]) == (3, None)
     _, description = load_model(tmp_path / "run/weights.safetensors")
     assert description["unknown_below"] is None

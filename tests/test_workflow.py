@@ -198,6 +198,17 @@ def test_raw_file_changed_reruns_its_data_set_from_the_manifest(restored, change
     assert (stale["manifest"], stale["train"]) == (1, 1), "the demo stays"
 
 
+@pytest.mark.parametrize("change", ["touch", "copy"])
+def test_raw_file_touched_or_copied_reruns_nothing(restored, change):
+    for file in (restored.folder / "data").rglob("*.skeleton"):
+        if change == "touch":
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+        else:
+            shutil.copy(file, file.with_suffix(".copied"))
+            file.with_suffix(".copied").replace(file)
+    assert restored.stale() == {}
+
+
 def test_training_setting_reruns_only_the_runs_that_it_concerns(restored):
     restored.configure({"datasets": TINY["datasets"] | {"ntu60": {"train": {"epochs": 3}}}})
     assert restored.stale() == {"train": 1, "evaluate": 1, "attention_maps": 1, "report": 1}
@@ -251,3 +262,16 @@ def test_workflow_passes_the_linter(checkout):
     lints = {line.strip() for line in said.splitlines() if line.strip().startswith("*")}
     # The environment is pinned as a whole in requirements.txt, not rule by rule.
     assert lints == {"* Specify a conda environment or container for each rule.:"}, said
+
+
+def test_workflow_runs_from_another_folder_with_the_settings_there_or_its_own(checkout, tmp_path):
+    (tmp_path / "own/config").mkdir(parents=True)
+    (tmp_path / "own/config/config.yaml").write_text(yaml.safe_dump(TINY | {"runs": "demo", "ablate": []}))
+    snakefile = checkout.folder / "Snakefile"
+    for arguments, folder in ((("--snakefile", snakefile), tmp_path), (("--directory", tmp_path / "own"), None)):
+        asked = ("--config", "runs=demo") if folder else ()
+        done = checkout.snakemake(*arguments, "results/demo/manifest.parquet", *asked, folder=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert len(pd.read_parquet(tmp_path / "results/demo/manifest.parquet")) > 0
+    own = checkout.snakemake("--directory", tmp_path / "own", "--dry-run", "--quiet", "rules")
+    assert re.search(r"^train +4$", own.stdout + own.stderr, re.MULTILINE), "two protocols, two seeds: its own settings"

@@ -89,10 +89,17 @@ def check(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        errors = [each for each in error.errors(include_url=False) if not _follows(each, error)]
         told = [_explain(item, kind, values) for item in errors[:MOST_ERRORS]]
         more = [f"and {len(errors) - MOST_ERRORS:,} more"] if len(errors) > MOST_ERRORS else []
         raise UserError(f"{where}: {'; '.join(told + more)}") from None
+
+
+def _follows(item: Any, error: ValidationError) -> bool:
+    """Whether a list is only too short because what is in it is wrong."""
+    place = item["loc"]
+    below = (each["loc"] for each in error.errors(include_url=False) if len(each["loc"]) > len(place))
+    return item["type"] == "too_short" and any(loc[: len(place)] == place for loc in below)
 
 
 def refuse_endless(values: object, where: str) -> None:
@@ -121,6 +128,8 @@ def _explain(error: Any, kind: type[BaseModel], values: Mapping[str, Any]) -> st
     for key in error["loc"]:
         if isinstance(inside, Mapping) and key not in inside and error["type"] != "missing":
             continue  # the network that was chosen
+        if isinstance(inside, (list, tuple)) and not isinstance(key, int):
+            continue  # one of several forms
         place.append(one_line(str(key), LONGEST_NAME))
         inside = inside[key] if isinstance(inside, (Mapping, list, tuple)) and error["type"] != "missing" else None
     name = f"'{'.'.join(place)}': " if place else ""
@@ -133,7 +142,8 @@ def _explain(error: Any, kind: type[BaseModel], values: Mapping[str, Any]) -> st
         near = get_close_matches(place[-1], _names_beside(kind, place), n=1)
         return f"{name}no such setting" + "".join(f", did you mean '{known}'?" for known in near)
     if error["type"] == "union_tag_invalid":
-        return f"{name}expected the name of a network, {error['ctx']['expected_tags']}, got '{error['ctx']['tag']}'"
+        got = f"'{error['ctx']['tag']}'" if isinstance(error["input"], Mapping) else shown(error["input"])
+        return f"{name}expected the name of a network, {error['ctx']['expected_tags']}, got {got}"
     told = _told(error)
     return f"{name}{told}" if ", got " in told else f"{name}{told}, got {shown(error['input'])}"
 
@@ -143,7 +153,7 @@ def _told(error: Any) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     bounds = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in error.get("ctx", {}).items()}
-    return WORDS[error["type"]].format(**bounds) if error["type"] in WORDS else error["msg"]
+    return WORDS[error["type"]].format(**bounds) if error["type"] in WORDS else "expected another value"
 
 
 def _names_beside(kind: type[BaseModel], place: list[str]) -> list[str]:

@@ -32,6 +32,13 @@ def _once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
+def _named(names: Any) -> Any:
+    if not isinstance(names, str) and not (isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)):
+        raise ValueError("expected a name, or a list of names")
+    return names
+
+
+Named = BeforeValidator(_named)
 Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
 Seeds = Annotated[
     tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=1000), AfterValidator(_once)
@@ -72,7 +79,11 @@ class Prepare(Settings):
         description="A body is dropped if the sensor found less than this share of its joints, over all its frames.",
     )
     shortest_body: Whole = Field(
-        11, ge=0, le=1_000_000, description="Of several bodies, those seen in this many frames or fewer are dropped."
+        11,
+        ge=0,
+        le=1_000_000,
+        description="Of several bodies, those seen in this many frames or fewer are dropped; "
+        "with observed timing the longest stays.",
     )
     widest_spread: PositiveReal = Field(
         0.8, description="A frame is noisy if the body is wider than this share of its height."
@@ -221,7 +232,7 @@ class Ablation(Settings):
 class Config(Run):
     """`config/config.yaml`: the settings of every run, and what a data set and a method change in them."""
 
-    runs: Literal["auto"] | str | tuple[str, ...] = Field(
+    runs: Annotated[Literal["auto"] | str | tuple[str, ...], Named] = Field(
         "auto",
         description="auto: every protocol whose raw data are in place, the demo where no raw folder holds anything; "
         "or data sets (`nw_ucla`) and protocols (`ntu60/cross_view`) by name.",
@@ -236,7 +247,7 @@ class Config(Run):
     ensembles: dict[str, tuple[str, ...]] = Field(
         {}, description="By name, the methods, or variants of the ablation, whose scores are averaged sample by sample."
     )
-    ablate: str | tuple[str, ...] = Field(
+    ablate: Annotated[str | tuple[str, ...], Named] = Field(
         (), description="Data sets or protocols, named as in `runs`, to run the ablation on; none unless asked for."
     )
     ablation: Ablation = Field(Ablation(), description="What the ablation changes.")

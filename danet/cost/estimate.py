@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from danet.config.settings import Run
@@ -11,6 +10,7 @@ from danet.cost.measure import MEBIBYTE, make_benchmark_run
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.models.base import parameters_of
+from danet.preparation.split import read_split
 
 STEPS = 5  # timed ones, after one that is not
 
@@ -68,7 +68,7 @@ def _changed(run: Run, **settings: int) -> Run:
 def training_samples(split: Path, dataset: Dataset) -> tuple[int, str]:
     """Samples that are trained on, and where that was read: the split, or else the whole data set as an upper bound."""
     if split.exists():
-        return int((pd.read_parquet(split)["part"] != "test").sum()), str(split)
+        return int((read_split(split)["part"] != "test").sum()), str(split)
     return dataset.samples, "all of the data set"
 
 

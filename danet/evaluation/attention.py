@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -23,6 +22,7 @@ from danet.io.store import open_records
 from danet.metrics import Pairs, map_agreement
 from danet.models.base import SkeletonModel, take
 from danet.models.weights import load_model
+from danet.preparation.split import read_split
 from danet.skeleton.recording import Sequence
 
 Maps = tuple[np.ndarray, np.ndarray, np.ndarray]  # attention to joints (N, L) and to patches (N, P); scores (N, A)
@@ -98,7 +98,7 @@ def attention_maps(
 
 def read_views(centred: Path, split: Path, dataset: Dataset) -> Views:
     """The test samples of a split that could be prepared, with what was seen of them from other views."""
-    part_of = pd.read_parquet(split).set_index("name")["part"].to_dict()
+    part_of = read_split(split).set_index("name")["part"].to_dict()
     with open_records(centred, "centred", verify=True) as records:
         contents = dict(zip(records.names, map(int, records.facts["content"]), strict=True))
         part_of = {name: part for name, part in part_of.items() if name in contents}

@@ -10,8 +10,11 @@ from danet.config.base import check
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.io.files import read_json, write_json, written_whole
+from danet.io.tables import read_parquet
 from danet.metrics import apart_from_copies, top_k
 from danet.results import Metrics
+
+SCORES = ("name", "segment", "copy", "label", "prediction", "scores")
 
 
 def average_folds(folds: dict[str, Path], dataset: Dataset, scores: Path, metrics: Path) -> None:
@@ -22,7 +25,7 @@ def average_folds(folds: dict[str, Path], dataset: Dataset, scores: Path, metric
     """
     tables, results = [], {}
     for fold, folder in folds.items():
-        tables.append(pd.read_parquet(folder / "scores.parquet").assign(fold=fold))
+        tables.append(_read_scores(folder).assign(fold=fold))
         results[fold] = _read_metrics(folder)
     table = pd.concat(tables, ignore_index=True)
     first = next(iter(results.values()))
@@ -55,7 +58,9 @@ def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> N
 
     Errors: UserError when they were not tested on the same samples.
     """
-    tables = [pd.read_parquet(folder / "scores.parquet").set_index(["name", "segment"]) for folder in runs.values()]
+    tables = [
+        read_parquet(folder / "scores.parquet", SCORES).set_index(["name", "segment"]) for folder in runs.values()
+    ]
     first = tables[0]
     for folder, table in zip(runs.values(), tables, strict=True):
         if not first["label"].sort_index().equals(table["label"].sort_index()):
@@ -82,6 +87,10 @@ def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> N
         validation_top1=None,
     )
     write_json(metrics, result.model_dump(mode="json"))
+
+
+def _read_scores(folder: Path) -> pd.DataFrame:
+    return read_parquet(folder / "scores.parquet", SCORES)
 
 
 def _read_metrics(folder: Path) -> Metrics:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -30,7 +29,7 @@ from danet.io.store import open_records
 from danet.metrics import apart_from_copies, calibration, near_chance, top_k
 from danet.models.base import SkeletonModel
 from danet.models.weights import load_model, read_tensors
-from danet.preparation.split import copies_of_training
+from danet.preparation.split import copies_of_training, read_split
 from danet.results import EpochAccuracy, Epochs, Metrics, MultiView, RunRecord
 from danet.skeleton.recording import Sequence
 
@@ -87,7 +86,7 @@ def evaluate(
 def read_test_part(centred: Path, split: Path, dataset: Dataset, protocol: str, clips: ClipSettings) -> Evaluation:
     """The test part of a protocol. Errors: UserError when none of it is in the file."""
     segments = dataset.protocol(protocol).segments
-    parts = pd.read_parquet(split)
+    parts = read_split(split)
     part_of = dict(zip(parts["name"], parts["part"], strict=True))
     with open_records(centred, "centred", verify=True) as records:
         copies = copies_of_training(records, part_of)

@@ -1,5 +1,6 @@
 """Draws the skeletons of a recording: bodies that are kept in colour, bodies that are dropped in grey."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,16 +26,21 @@ INKS = ("#1f62b0", "#c8701f")  # of the first and the second actor
 GREY = "#a9a9a9"
 GREEN = "#2c9a4b"
 COLUMNS = 8  # frames in a still picture
+MOST_DRAWN = 600  # in a moving one: 20 seconds, unless more are asked for
 FRAMES_A_SECOND = 30
 LARGEST = 0.08  # radius of the most attended joint, as a share of the height of what is drawn
 
 
-def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare | None = None) -> dict[str, int]:
-    """Writes `out`, a .png of some frames or a moving .gif of all, as the camera saw them, without joints not found.
+def draw(
+    file: Path, out: Path, weights: Path | None = None, settings: Prepare | None = None, most: int = MOST_DRAWN
+) -> dict[str, int]:
+    """Writes `out`, a .png of some frames or a moving .gif, as the camera saw them, without joints not found.
+
+    Of a recording of more than `most` frames the .gif has every second, third, and so on.
 
     With `weights`, a disc at each joint says how much of the network's attention it gets. Returns the numbers of
-    `frames`, `bodies` and `kept` bodies. Errors: UserError for a file that cannot be read, another ending, weights of
-    other joints.
+    `frames`, of those `drawn`, of `bodies` and of `kept` bodies. Errors: UserError for a file that cannot be read,
+    another ending, weights of other joints.
     """
     if out.suffix not in (".png", ".gif"):
         raise UserError(f"{out}: expected a name that ends in .png or .gif, got '{out.suffix}'")
@@ -50,9 +56,9 @@ def draw(file: Path, out: Path, weights: Path | None = None, settings: Prepare |
     actors = actor_of(bodies, settings or Prepare(), layout)
     picture = _Picture(bodies, layout, actors, shares)
     with written_whole(out) as partial:
-        (picture.still if out.suffix == ".png" else picture.move)(partial)
+        drawn = picture.still(partial) if out.suffix == ".png" else picture.move(partial, most)
     kept = {int(body) for body in bodies.body[actors >= 0]}
-    return {"frames": bodies.frames, "bodies": len(bodies.index.ids), "kept": len(kept)}
+    return {"frames": bodies.frames, "drawn": drawn, "bodies": len(bodies.index.ids), "kept": len(kept)}
 
 
 def actor_of(bodies: Bodies, settings: Prepare, layout: Layout) -> np.ndarray:
@@ -78,32 +84,35 @@ class _Picture:
         self.low, self.high = np.nanmin(self.flat, axis=(0, 1)), np.nanmax(self.flat, axis=(0, 1))
         self.radius = LARGEST * max(float(self.high[1] - self.low[1]), 1e-6)
 
-    def still(self, path: Path) -> None:
-        """COLUMNS frames in which somebody is seen, evenly spread."""
+    def still(self, path: Path) -> int:
+        """COLUMNS frames in which somebody is seen, evenly spread; returns how many there were."""
         seen = np.unique(self.bodies.frame)
         frames = seen[np.linspace(0, len(seen) - 1, min(COLUMNS, len(seen))).round().astype(int)]
         figure = Figure(figsize=(1.6 * len(frames), 2.6))
         for axes, frame in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, strict=True):
             self._frame(axes, int(frame))
         FigureCanvasAgg(figure).print_figure(path, format="png", dpi=150, bbox_inches="tight")
+        return len(frames)
 
-    def move(self, path: Path) -> None:
-        """Every frame, at the rate of the sensor."""
+    def move(self, path: Path, most: int) -> int:
+        """At most so many frames, evenly spread, at the rate of the sensor; returns how many there were."""
+        frames = range(0, self.bodies.frames, math.ceil(self.bodies.frames / most))
         figure = Figure(figsize=(3.6, 4.0), dpi=80)
         canvas = FigureCanvasAgg(figure)
         axes = figure.subplots()
 
         def images() -> Iterator[Image.Image]:
-            for frame in tqdm(range(self.bodies.frames), desc="draw", unit="frame", disable=None):
+            for frame in tqdm(frames, desc="draw", unit="frame", disable=None):
                 axes.clear()
                 self._frame(axes, frame)
                 canvas.draw()
                 yield Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize()
 
         drawn = images()
-        ends = np.arange(self.bodies.frames + 1) * 100 // FRAMES_A_SECOND  # a GIF counts in hundredths of a second
+        ends = np.array([*frames, self.bodies.frames]) * 100 // FRAMES_A_SECOND  # a GIF counts in hundredths
         held = (10 * np.diff(ends)).tolist()
         next(drawn).save(path, format="gif", save_all=True, append_images=drawn, duration=held, loop=0)
+        return len(frames)
 
     def _frame(self, axes: Axes, frame: int) -> None:
         for row in np.flatnonzero(self.bodies.frame == frame):

@@ -53,7 +53,7 @@ def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = N
     sequence = prepared(bodies, settings, layout)
     if sequence is None:
         expected = f"a body in more than {settings.shortest_body} frames"
-        raise UserError(f"{file}: expected {expected}, got none among {len(bodies.index.ids)}")
+        raise UserError(f"{file}: expected {expected}, got {len(bodies.index.ids)} bodies in fewer")
     return sequence
 
 

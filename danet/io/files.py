@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from danet.errors import UserError
+from danet.errors import UserError, shown
 
+LARGEST_TEXT = 1 << 30  # bytes of a text file of a run
 DAY = 86_400.0  # seconds
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
@@ -146,5 +147,12 @@ def reason_of(error: OSError) -> str:
 
 
 def read_json(path: str | Path) -> dict:
-    """Reads a JSON object."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Reads a JSON object. Errors: UserError when the file is missing or holds something else."""
+    content = read_file(path, LARGEST_TEXT, what="a JSON object")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected a JSON object, got {why_no_json(error)}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object, got {shown(value)}")
+    return value

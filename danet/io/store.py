@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import h5py
 import numpy as np
 
-from danet.errors import UserError, brief
+from danet.errors import UserError, brief, shown
 from danet.io.files import written_whole
 
 FLUSH_ROWS = 1 << 13
@@ -202,13 +202,20 @@ class Records:
             self._refuse("attribute 'about'", "a JSON object", repr(text[:60]))
         return about
 
+    def described(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        """What the metadata hold under a key. Errors: UserError unless it is of that kind."""
+        value = self.about.get(key)
+        if not isinstance(value, kind):
+            self._refuse("attribute 'about'", f"a description of '{key}'", shown(value))
+        return value
+
     def _links(self, group: h5py.Group, datasets: set[str], groups: set[str]) -> None:
         """Refuses a group whose members are not in the file itself, or are others than these; groups may be absent."""
         inside = group.name.strip("/")
         for name in group:
             place = f"{inside}/{name}".strip("/")
-            if not isinstance(link := group.get(name, getlink=True), h5py.HardLink):
-                self._refuse(place, "data in the file itself", f"a {type(link).__name__}")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                self._refuse(place, "data in the file itself", "a link to others")
             kind = h5py.Dataset if name in datasets else h5py.Group if name in groups else None
             if kind is None:
                 self._refuse(inside or "file", f"only {', '.join(sorted(datasets | groups)) or 'nothing'}", name[:60])

@@ -47,7 +47,7 @@ def read_description(description: object, where: str) -> Description:
     check_format(description, where)
     values = {key: description[key] for key in Description.model_fields if key in description}
     try:
-        if isinstance(values.get("layout"), str | dict):
+        if "layout" in values:
             values["layout"] = find_layout(values["layout"])
         return check(Description, values, "description")
     except UserError as error:

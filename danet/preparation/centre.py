@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from danet.config.base import check
+from danet.config.settings import Prepare
 from danet.io.store import open_records, write_records
 from danet.skeleton.layout import find_layout
 from danet.skeleton.recording import Sequence
@@ -36,7 +38,8 @@ def centre(sequence: Sequence, origin: int, timing: str) -> Sequence:
 def centre_all(actors: Path, centred: Path) -> None:
     """The centre stage: writes `centred` (records of kind centred)."""
     with open_records(actors, "actors") as source:
-        origin, timing = find_layout(source.about["layout"]).origin, source.about["prepare"]["timing"]
+        origin = find_layout(source.described("layout", (str, dict)), str(actors)).origin
+        timing = check(Prepare, source.described("prepare", dict), str(actors)).timing
         records = tqdm(source, total=len(source), desc="centre", disable=None)
         sequences = (centre(Sequence.from_record(record), origin, timing) for record in records)
         samples = write_records(centred, "centred", (sequence.to_record() for sequence in sequences), source.about)

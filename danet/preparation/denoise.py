@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from tqdm import tqdm
 
+from danet.compiled import compiled
 from danet.config.settings import OF_PARSING, Prepare
 from danet.io.files import written_whole
 from danet.io.store import open_records, write_records
@@ -92,7 +92,7 @@ class Verdict:
     jump: float = 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def motion_of(joints: np.ndarray) -> float:
     """The variance of x, y and z over all joints and frames pooled, summed; in square metres.
 
@@ -115,7 +115,7 @@ def motion_of(joints: np.ndarray) -> float:
     return spread[0] + spread[1] + spread[2]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sound_frames(joints: np.ndarray, widest: float) -> np.ndarray:
     """(n, V, 3) to (n,) bool: where a body is at most `widest` times as wide as it is high."""
     frames, size, _ = joints.shape
@@ -130,7 +130,7 @@ def sound_frames(joints: np.ndarray, widest: float) -> np.ndarray:
     return sound
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def stray_of(joints: np.ndarray) -> float:
     """How far the joints (n, V, 3) stray from their mean places, in metres, beyond their jitter from frame to frame."""
     frames, size, _ = joints.shape
@@ -149,7 +149,7 @@ def stray_of(joints: np.ndarray) -> float:
     return max(0.0, spread / (size * frames) - jitter) ** 0.5
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def mean_distance(one: np.ndarray, other: np.ndarray) -> float:
     """The distance between two bodies (V, 3), mean over joints."""
     total = 0.0
@@ -158,7 +158,7 @@ def mean_distance(one: np.ndarray, other: np.ndarray) -> float:
     return total / len(one)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def jumps_of(slots: np.ndarray, owner: np.ndarray, tracks: int) -> np.ndarray:
     """The largest distance in metres at which each track continues another one's slot, 0 for none: (tracks,).
 
@@ -243,9 +243,12 @@ def drop_unseen(tracks: list[Track], settings: Prepare) -> tuple[list[Track], li
 
 
 def drop_short(tracks: list[Track], settings: Prepare) -> tuple[list[Track], list[Verdict]]:
-    """Drops bodies that are seen in too few frames, all of them if need be."""
-    kept = [track for track in tracks if len(track.frames) > settings.shortest_body]
-    short = [track for track in tracks if len(track.frames) <= settings.shortest_body]
+    """Drops bodies that are seen in too few frames: with reference timing all if need be, else never the longest."""
+    least = settings.shortest_body + 1
+    if settings.timing == "observed":
+        least = min(least, max(len(track.frames) for track in tracks))
+    kept = [track for track in tracks if len(track.frames) >= least]
+    short = [track for track in tracks if len(track.frames) < least]
     return kept, [Verdict(track.body, SHORT, len(track.frames)) for track in short]
 
 
@@ -406,7 +409,9 @@ def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> N
 
     with open_records(bodies, "bodies") as source:
         layout = find_layout(source.about["layout"])
-        metadata = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
+        metadata = source.about | {
+            "prepare": source.described("prepare", dict) | settings.model_dump(exclude=OF_PARSING)
+        }
         samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), metadata)
     write_audit(audit, rows)
     log.info("%d recordings denoised, %d without an actor", samples, len(rows) - samples)

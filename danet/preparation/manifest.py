@@ -3,16 +3,17 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.io.files import what_instead
+from danet.preparation.revisions import RawFile, revisions, spelt_in_utf8
 
-COLUMNS = ["name", "file", "size", "mtime_ns", "action", "subject", "view", "setup", "performance", "aside"]
+COLUMNS = ["name", "file", "size", "revision", "action", "subject", "view", "setup", "performance", "aside"]
 LEFT_OUT = "on the authors' list of missing skeletons"
 NO_SAMPLE = "no sample of this data set by its name"
 TWICE = "another file of the same sample comes first"
@@ -46,15 +47,6 @@ def no_recordings(dataset: Dataset, folders: Sequence[Path]) -> UserError:
     return UserError(f"{expected}, got {got}; request them at {dataset.request}")
 
 
-class RawFile(NamedTuple):
-    """A raw file: name and path, size in bytes and time in nanoseconds, both 0 where it cannot be looked at."""
-
-    name: str
-    path: str
-    size: int
-    mtime_ns: int
-
-
 def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[RawFile]:
     """Every file with one of the suffixes, at any depth, in the order of names.
 
@@ -75,18 +67,18 @@ def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[RawFile
             raise UserError(f"{folder}: expected a folder that can be read, got {what_instead(error)}") from None
         for entry in entries:
             if entry.name.endswith(endings):
-                files.append(RawFile(entry.name, entry.path, *_size_and_time(entry)))
+                files.append(RawFile(entry.name, entry.path, *_size_and_times(entry)))
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
     return sorted(files)
 
 
-def _size_and_time(entry: os.DirEntry | Path) -> tuple[int, int]:
+def _size_and_times(entry: os.DirEntry | Path) -> tuple[int, int, int]:
     try:
         stat = entry.stat()
     except OSError:
-        return 0, 0
-    return stat.st_size, stat.st_mtime_ns
+        return 0, 0, 0
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def raw_files(dataset: Dataset, folders: Sequence[Path]) -> list[RawFile]:
@@ -94,35 +86,36 @@ def raw_files(dataset: Dataset, folders: Sequence[Path]) -> list[RawFile]:
     if dataset.files is None:
         return find_files(folders, dataset.suffixes)
     listed = ((name + os.path.splitext(path)[1], path, Path(path)) for name, path in dataset.files())
-    return sorted(RawFile(name, path, *_size_and_time(file)) for name, path, file in listed)
+    return sorted(RawFile(name, path, *_size_and_times(file)) for name, path, file in listed)
 
 
-def listing_hash(dataset: Dataset, folders: Sequence[Path]) -> str:
-    """A hash over name, size and time of every raw file: changes when one is added, removed or edited in place."""
+def listing_hash(dataset: Dataset, folders: Sequence[Path], results: Path) -> str:
+    """A hash over every raw file and its revision: changes when one is added, removed or edited in place.
+
+    `results` is the folder of the data set's results.
+    """
     digest = hashlib.blake2b(dataset.revision.encode(), digest_size=16)
-    for file in raw_files(dataset, folders):
-        digest.update(os.fsencode(file.path) + f"\0{file.size}\0{file.mtime_ns}\n".encode())
+    files = raw_files(dataset, folders)
+    for file, revision in zip(files, revisions(files, results), strict=True):
+        digest.update(os.fsencode(file.path) + f"\0{revision}\n".encode())
     return digest.hexdigest()
 
 
-def _as_text(path: str) -> str:
-    """The path, with bytes that are no UTF-8 spelt out: a table cannot hold them."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def make_manifest(dataset: Dataset, folders: Sequence[Path], results: Path | None = None) -> pd.DataFrame:
+    """One row a file, by sample name: `file` (its path), size in bytes, `revision`, what the name says, and `aside`.
 
-
-def make_manifest(dataset: Dataset, folders: Sequence[Path]) -> pd.DataFrame:
-    """One row a file, by sample name: `file` (its path), size in bytes, time, what the name says, and `aside`.
-
+    The revisions are those that `results`, the folder of the data set's results, remembers; empty without it.
     `aside` is empty for a file that is used, else the reason why it is not. `action` counts from 0; it is -1 where
     unknown. Errors: UserError for a folder that is missing or cannot be opened.
     """
     rows = []
     seen = set()
-    for raw in raw_files(dataset, folders):
+    files = raw_files(dataset, folders)
+    for raw, revision in zip(files, revisions(files, results) if results else repeat(""), strict=False):
         stem = os.path.splitext(raw.name)[0]
         sample = dataset.parse_name(stem)
-        name = sample.name if sample else _as_text(stem)
-        file = _as_text(raw.path)
+        name = sample.name if sample else spelt_in_utf8(stem)
+        file = raw.text
         aside = NO_SAMPLE if not sample else LEFT_OUT if name in dataset.left_out else TWICE if name in seen else ""
         if not aside and file != raw.path:
             aside = NO_TEXT
@@ -133,5 +126,5 @@ def make_manifest(dataset: Dataset, folders: Sequence[Path]) -> pd.DataFrame:
             if sample
             else (-1, -1, "", -1, "")
         )
-        rows.append((name, file, raw.size, raw.mtime_ns, *fields, aside))
+        rows.append((name, file, raw.size, revision, *fields, aside))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["name", "file"], ignore_index=True)

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TypeVar
 
 from danet.errors import UserError
+from danet.io.files import reason_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,7 +33,11 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
     remaining = iter(items)
     waiting: deque[Future[list[Result]]] = deque()
     context = multiprocessing.get_context(START)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    try:
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    except OSError as error:
+        expected = f"expected shared memory for {jobs} processes, as in /dev/shm"
+        raise UserError(f"{expected}, got: {reason_of(error)}; one process needs none") from error
     try:
         while True:
             while len(waiting) < AHEAD * jobs and (chunk := list(islice(remaining, CHUNK))):

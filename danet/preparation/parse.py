@@ -1,6 +1,6 @@
 """Reads raw files into sightings of bodies; a file that cannot be read, or shows nobody, is set aside.
 
-The stage writes records of kind bodies, and a table with a row for each file that was set aside.
+The stage writes records of kind bodies, a table with a row for each file that was set aside, and the hash of each file.
 """
 
 import logging
@@ -21,6 +21,7 @@ from danet.errors import BadRecording
 from danet.io.files import written_whole
 from danet.io.store import Record, write_records
 from danet.preparation.parallel import ordered_map
+from danet.preparation.revisions import content_hash, write_contents
 from danet.skeleton.recording import Bodies
 
 SET_ASIDE_COLUMNS = ["name", "file", "reason", "line", "frame", "body", "expected", "got"]
@@ -66,6 +67,11 @@ def read_or_excuse(dataset: str, folder: Path | None, item: tuple[str, str]) -> 
         return read_recording(find_dataset(dataset, folder).read, *item)
     except BadRecording as problem:
         return problem
+
+
+def hash_and_read(dataset: str, folder: Path | None, item: tuple[str, str]) -> tuple[str, Bodies | BadRecording]:
+    """The hash of a file's bytes, and what `read_or_excuse` says. A file that changes between has the older hash."""
+    return content_hash(item[1]), read_or_excuse(dataset, folder, item)
 
 
 def used_items(manifest: pd.DataFrame) -> list[tuple[str, str]]:
@@ -117,15 +123,28 @@ class Sieve:
 
 
 def parse(
-    manifest: pd.DataFrame, dataset: Dataset, bodies: Path, set_aside: Path, *, settings: Prepare, jobs: int
+    manifest: pd.DataFrame,
+    dataset: Dataset,
+    bodies: Path,
+    set_aside: Path,
+    contents: Path,
+    *,
+    settings: Prepare,
+    jobs: int,
 ) -> None:
-    """The parse stage: writes `bodies` (records of kind bodies) and `set_aside` (a row per file that is not read)."""
+    """The parse stage: writes `bodies` (records of kind bodies) and two tables.
+
+    `set_aside` has a row for each file that is not used. `contents` has the hash of each file's bytes.
+    """
     sieve, items = Sieve(manifest, dataset, settings), used_items(manifest)
     metadata = dataset.describe() | {"prepare": settings.model_dump(include=OF_PARSING)}
-    results = ordered_map(partial(read_or_excuse, dataset.name, dataset.folder), items, jobs)
+    results = ordered_map(partial(hash_and_read, dataset.name, dataset.folder), items, jobs)
+    hashes = {file: content_hash(file) for file in manifest.loc[manifest["aside"] != "", "file"]}
 
     def records() -> Iterator[Record]:
-        for item, result in zip(tqdm(items, desc=f"{dataset.name}: parse", disable=None), results, strict=True):
+        bar = tqdm(items, desc=f"{dataset.name}: parse", disable=None)
+        for item, (content, result) in zip(bar, results, strict=True):
+            hashes[item[1]] = content
             if isinstance(result, BadRecording):
                 sieve.excuse(item, result)
             elif sieve.passes(item, result.content):
@@ -133,4 +152,5 @@ def parse(
 
     samples = write_records(bodies, "bodies", records(), metadata)
     sieve.write(set_aside)
+    write_contents(contents, manifest, hashes)
     log.info("%s: %d recordings parsed, %d set aside", dataset.name, samples, len(sieve.rows))

@@ -67,7 +67,7 @@ class Rows:
 
     def __init__(self, records: Records, protocol: str, own_data: Path | None):
         self.records = records
-        self.dataset: Dataset = find_dataset(str(records.about["dataset"]), own_data)
+        self.dataset: Dataset = find_dataset(records.described("dataset", str), own_data)
         self.protocol = self.dataset.protocol(protocol)
         self.samples: list[Sample] = [self.dataset.sample(name) for name in records.names]
         self.actions = len(self.dataset.actions)

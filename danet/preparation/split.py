@@ -3,16 +3,27 @@
 import logging
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from danet.config.settings import Split
 from danet.datasets.dataset import Dataset, Sample
-from danet.errors import UserError
+from danet.errors import UserError, shown
 from danet.io.store import Records
+from danet.io.tables import read_parquet
 
 PARTS = ("train", "validation", "test")
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """The columns `name` and `part` of a split. Errors: UserError for another file, or a damaged one."""
+    table = read_parquet(path, ("name", "part"))
+    for name, part in zip(table["name"], table["part"], strict=True):
+        if not isinstance(name, str) or part not in PARTS:
+            raise UserError(f"{path}: expected names with one of {', '.join(PARTS)}, got {shown(name)}: {shown(part)}")
+    return table
 
 
 def split(dataset: Dataset, protocol: str, names: Iterable[str], settings: Split) -> pd.DataFrame:

@@ -4,12 +4,12 @@ Files say so by a joint at exactly (0, 0, 0) or (-1, -1, -1), or by what is no n
 """
 
 import numpy as np
-from numba import njit
 
+from danet.compiled import compiled
 from danet.skeleton.layout import Layout
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def may_lack_joints(joints: np.ndarray) -> bool:
     """Whether any joint of (n, V, 3) lies at (0, 0, 0) or (-1, -1, -1)."""
     for row in range(joints.shape[0]):

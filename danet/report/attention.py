@@ -20,8 +20,8 @@ from pydantic import Field, model_validator
 
 from danet.config.base import check
 from danet.errors import UserError
+from danet.io.files import read_json
 from danet.report.figures import BLUE, CELL, heading
-from danet.report.reading import read_object
 from danet.report.runs import Group
 from danet.report.svg import DARK_INK, INK, style, to_svg
 from danet.results import FilePart, Share, Text
@@ -109,7 +109,7 @@ class Attention(FilePart):
 def read_attention(group: Group) -> list[Attention]:
     """What each run of a group attends to. Errors: UserError."""
     paths = [Path(run.folder) / "attention.json" for run in group.runs]
-    return [check(Attention, read_object(path), str(path)) for path in paths]
+    return [check(Attention, read_json(path), str(path)) for path in paths]
 
 
 def agreement(group: Group, by_seed: Sequence[Attention]) -> pd.DataFrame:

@@ -1,37 +1,23 @@
-"""Reads and checks JSON objects, histories and Parquet tables for the report."""
+"""Reads and checks histories and tables of figures for the report."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from danet.config.base import check
 from danet.errors import UserError, shown
-from danet.io.files import read_file, what_instead, why_no_json
+from danet.io.files import LARGEST_TEXT, read_file, what_instead, why_no_json
+from danet.io.tables import check_columns
 from danet.results import HistoryRow
 
 PUBLISHED = ("method", "year", "streams", "params_m", "gflops", "read_in")
-LARGEST_BYTES = 1 << 30  # of a text file of a run
-
-
-def read_object(path: Path) -> dict:
-    """Reads a JSON object. Errors: UserError when the file is missing or holds something else."""
-    content = read_file(path, LARGEST_BYTES, what="a JSON object")
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: expected a JSON object, got {why_no_json(error)}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object, got {shown(value)}")
-    return value
 
 
 def read_history(path: Path) -> pd.DataFrame:
     """Reads `history.jsonl`: a row for each epoch, NaN where nothing was validated. Errors: UserError with the line."""
     try:
-        text = read_file(path, LARGEST_BYTES, what="one JSON object per line").decode("utf-8")
+        text = read_file(path, LARGEST_TEXT, what="one JSON object per line").decode("utf-8")
     except UnicodeError as error:
         raise UserError(f"{path}: expected one JSON object per line, got what is no UTF-8") from error
     lines = [line for line in text.splitlines() if line.strip()]
@@ -47,18 +33,6 @@ def read_history(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(HistoryRow.model_fields)).apply(pd.to_numeric)
 
 
-def read_parquet(path: Path, expected: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """Reads these columns of a Parquet file. Errors: UserError when it is missing, damaged, or lacks one of them."""
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            frame = file.read(columns=[name for name in (*expected, *optional) if name in columns]).to_pandas()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a Parquet file, got {_instead(error)}") from error
-    check_columns(path, expected, columns)
-    return frame
-
-
 def read_published(path: Path) -> pd.DataFrame:
     """Reads the figures that others report, in percent: one row per method and number of models fused."""
     try:
@@ -71,12 +45,6 @@ def read_published(path: Path) -> pd.DataFrame:
 
 def _instead(error: OSError | ValueError) -> str:
     return what_instead(error) if isinstance(error, OSError) else f"an error: {error}"
-
-
-def check_columns(path: Path, expected: Sequence[str], got: Sequence[str]) -> None:
-    """Errors: UserError when an expected column is not there."""
-    if not set(expected) <= set(got):
-        raise UserError(f"{path}: expected the columns {', '.join(expected)}, got {', '.join(map(str, got)) or 'none'}")
 
 
 def check_range(path: Path, frame: pd.DataFrame, column: str, size: int) -> None:

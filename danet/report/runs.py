@@ -11,8 +11,10 @@ from danet.config.base import check
 from danet.datasets.dataset import Dataset
 from danet.datasets.registry import DATASETS
 from danet.errors import UserError
+from danet.io.files import read_json
+from danet.io.tables import check_columns, read_parquet
 from danet.preparation.coverage import Coverage, coverage
-from danet.report.reading import check_columns, check_range, read_history, read_object, read_parquet
+from danet.report.reading import check_range, read_history
 from danet.results import Cost, Metrics, RunRecord
 
 SCORES = ("name", "segment", "label", "prediction")
@@ -200,8 +202,8 @@ def read_coverage(split: Path, preparation: Preparation | None, dataset: Dataset
 
 def read_run(folder: Path) -> Run:
     """Reads one run folder. Errors: UserError naming the file, what was expected and what was got."""
-    metrics = check(Metrics, read_object(folder / "metrics.json"), f"{folder / 'metrics.json'}")
-    record = check(RunRecord, read_object(folder / "run.json"), f"{folder / 'run.json'}")
+    metrics = check(Metrics, read_json(folder / "metrics.json"), f"{folder / 'metrics.json'}")
+    record = check(RunRecord, read_json(folder / "run.json"), f"{folder / 'run.json'}")
     for key in ("dataset", "protocol", "method", "seed", "simulated"):
         expected, got = getattr(metrics, key), getattr(record, key)
         if expected != got:
@@ -223,12 +225,12 @@ def read_run(folder: Path) -> Run:
 def read_metrics(folders: Sequence[Path]) -> list[Metrics]:
     """The metrics in each folder, in the order given. Errors: UserError."""
     paths = [Path(folder) / "metrics.json" for folder in folders]
-    return [check(Metrics, read_object(path), str(path)) for path in paths]
+    return [check(Metrics, read_json(path), str(path)) for path in paths]
 
 
 def read_costs(paths: Sequence[Path]) -> list[Cost]:
     """What was measured of each method on each data set, in the order given. Errors: UserError."""
-    return [check(Cost, read_object(Path(path)), str(path)) for path in paths]
+    return [check(Cost, read_json(Path(path)), str(path)) for path in paths]
 
 
 def read_preparation(folder: Path, datasets: Mapping[str, Dataset]) -> Preparation:

@@ -180,12 +180,12 @@ def read_layout(path: Path) -> Layout:
     return make_layout(read_yaml(path, "a YAML file of a layout"), str(path))
 
 
-def find_layout(described: str | dict[str, Any]) -> Layout:
-    """The inverse of `Layout.described`. Errors: UserError for a name that is not known."""
+def find_layout(described: str | dict[str, Any], where: str = "layout") -> Layout:
+    """The inverse of `Layout.described`; `where` names its source. Errors: UserError for a name that is not known."""
     if isinstance(described, dict):
-        return make_layout(described, "layout")
-    if described not in LAYOUTS:
-        raise UserError(f"expected one of the layouts {', '.join(LAYOUTS)}, got '{described}'")
+        return make_layout(described, where)
+    if not isinstance(described, str) or described not in LAYOUTS:
+        raise UserError(f"{where}: expected one of the layouts {', '.join(LAYOUTS)}, got {shown(described)}")
     return LAYOUTS[described]
 
 

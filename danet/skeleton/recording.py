@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from danet.compiled import compiled
 from danet.io.store import Record
 
 MOST_FRAMES = 1_000_000  # of a recording: nine hours at 30 frames a second
@@ -29,7 +29,7 @@ class Index(NamedTuple):
     twin: int
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def index_sightings(frame: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
     """The fields of `Index` for sightings in the order of their frames, in one pass."""
     rows = len(frame)
@@ -89,7 +89,7 @@ class Bodies:
         return Bodies(record.name, record.facts["frames"], **record.rows)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def seen_in(joints: np.ndarray) -> np.ndarray:
     """(T, M, V, 3) to (T, M) bool: where anything but zeros stands."""
     frames, bodies, size, axes = joints.shape

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from danet.io.files import write_json, write_text
 from danet.io.provenance import git_state, versions
 from danet.models.base import parameters_of
@@ -47,6 +49,7 @@ def write_run(
         code=code,
         counts=task.counts,
         device=device,
+        threads=torch.get_num_threads(),
         parameters=parameters_of(state.model),
         fused_members=state.model.fused_members,
         seconds=sum(row["seconds"] for row in state.history),

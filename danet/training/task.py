@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from danet.clips.sequences import Sequences, read_recordings
 from danet.config.settings import Run
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.io.store import open_records
-from danet.preparation.split import counts, refuse_leaks
+from danet.preparation.split import counts, read_split, refuse_leaks
 from danet.skeleton.layout import find_layout
 from danet.training.batches import LabelledSequences, gather
 
@@ -47,14 +45,15 @@ class Task:
 
 def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protocol: str, method: str, seed: int) -> Task:
     """The task of one run. Errors: UserError when a part is empty, or a test sample is a copy of a training sample."""
-    table = pd.read_parquet(split)
+    table = read_split(split)
     part_of = dict(zip(table["name"], table["part"], strict=True))
     with open_records(centred, "centred", verify=True) as records:
         refuse_leaks(records, part_of, dataset)
         learnt_from = {name for name, part in part_of.items() if part != "test"}
         recordings = read_recordings(records, learnt_from)
-        metadata, data_hash, prepared = records.about, records.data_hash, set(records.names)
-    sequences = Sequences(recordings, find_layout(metadata["layout"]), run.clips)
+        described, prepare = records.described("layout", (str, dict)), records.described("prepare", dict)
+        data_hash, prepared = records.data_hash, set(records.names)
+    sequences = Sequences(recordings, find_layout(described, str(centred)), run.clips)
     training, validation, both = (
         gather(sequences, dataset, [part_of[name] in parts for name in sequences.names])
         for parts in (("train",), ("validation",), ("train", "validation"))
@@ -72,10 +71,10 @@ def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protoco
         "seed": seed,
         "method": method,
         "simulated": dataset.simulated,
-        "layout": metadata["layout"],
+        "layout": described,
         "actions": list(dataset.actions),
         "data_hash": data_hash,
-        "prepare": metadata["prepare"],
+        "prepare": prepare,
         "clips": run.clips.model_dump(mode="json"),
         "model": run.model.model_dump(mode="json"),
     }

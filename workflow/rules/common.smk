@@ -90,7 +90,7 @@ def raw_listing(wildcards):
     folders = raw_folders(dataset, SETTINGS.data)
     return {
         "folders": [str(folder) for folder in folders],
-        "hash": listing_hash(dataset, folders),
+        "hash": listing_hash(dataset, folders, Path("results", wildcards.dataset)),
     }
 
 

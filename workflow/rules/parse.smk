@@ -1,4 +1,4 @@
-# The manifest in, every body sighting out, and the recordings that had to be set aside.
+# The manifest in, every body sighting out, the recordings that had to be set aside, and a hash of each file.
 
 
 rule parse:
@@ -7,6 +7,7 @@ rule parse:
     output:
         bodies="results/{dataset}/bodies.h5",
         set_aside="results/{dataset}/set_aside.parquet",
+        contents="results/{dataset}/contents.parquet",
     log:
         "logs/{dataset}/parse.log",
     benchmark:

@@ -7,6 +7,7 @@ from danet.preparation.manifest import make_manifest
 
 with stage(snakemake.log[0]):
     folders = [Path(folder) for folder in snakemake.params.listing["folders"]]
-    manifest = make_manifest(find_dataset(snakemake.wildcards.dataset, snakemake.params.own), folders)
-    with written_whole(snakemake.output[0]) as partial:
+    out = Path(snakemake.output[0])
+    manifest = make_manifest(find_dataset(snakemake.wildcards.dataset, snakemake.params.own), folders, out.parent)
+    with written_whole(out) as partial:
         manifest.to_parquet(partial)

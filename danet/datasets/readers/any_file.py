@@ -14,6 +14,7 @@ from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Bodies
 
 NUMPY = ".npy"
+SENSOR_BODIES = 6  # that a Kinect follows at a time
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -33,6 +34,9 @@ def read_npy(name: str, path: str, content: bytes) -> Bodies:
         raise BadRecording(path, "an array of floats", f"one of {kind}")
     if len(shape) not in (3, 4) or shape[-1] != 3 or min(shape) < 1:
         raise BadRecording(path, "an array of shape (T, V, 3) or (M, T, V, 3)", f"{shape}")
+    if len(shape) == 4 and shape[0] > max(shape[1], SENSOR_BODIES):
+        got = f"{shape}: more bodies than frames; is it (T, M, V, 3)? Then exchange the first two axes"
+        raise BadRecording(path, "an array of shape (M, T, V, 3)", got)
     if len(content) - stream.tell() != (size := int(np.prod(shape, dtype=object)) * kind.itemsize):
         raise BadRecording(path, f"{size} bytes of numbers", f"{len(content) - stream.tell()}")
     with np.errstate(over="ignore"):  # what is too large becomes infinite

@@ -7,9 +7,12 @@ Fields are parted by spaces or tabs. Lines end with LF or CR LF; blank ones are 
 frame.
 """
 
-import numpy as np
-from numba import njit, types
+from functools import partial
 
+import numpy as np
+from numba import types
+
+from danet.compiled import compiled
 from danet.errors import BadRecording
 from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import MOST_BODIES, MOST_FRAMES, Bodies
@@ -31,17 +34,18 @@ EXPECTED = {
     FILE_END: "the end of the file after its last frame",
 }
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+scanner = partial(compiled, error_model="numpy")
 memchr = types.ExternalFunction("memchr", types.uintp(types.uintp, types.intc, types.uintp))
 
 SPACE, TAB, LF, CR, PLUS, MINUS, POINT, ZERO = 32, 9, 10, 13, 43, 45, 46, 48
 POWERS = 10.0 ** np.arange(23)  # exact in float64
 INTEGER_POWERS = 10 ** np.arange(9, dtype=np.uint64)
 LARGEST_EXACT = 1 << 53
+LARGEST_ID, LOWEST_ID = np.uint64(2**64 - 1), np.uint64(2**63)
 WORD = 8
 
 
-@compiled
+@scanner
 def _next_line(text, at, line):
     """Skips what is blank: the index of the next field and the number of its line."""
     while at < len(text) and (text[at] == LF or text[at] == SPACE or text[at] == CR or text[at] == TAB):
@@ -51,19 +55,19 @@ def _next_line(text, at, line):
     return at, line
 
 
-@compiled
+@scanner
 def _next_field(text, at):
     while at < len(text) and (text[at] == SPACE or text[at] == TAB):
         at += 1
     return at
 
 
-@compiled
+@scanner
 def _ends_field(text, at):
     return at >= len(text) or text[at] == SPACE or text[at] == LF or text[at] == CR or text[at] == TAB
 
 
-@compiled
+@scanner
 def _integer(text, at):
     """An unsigned integer of at most 18 digits, up to the end of its field: (value, index after it); -1 if not."""
     value, start = np.int64(0), at
@@ -75,7 +79,27 @@ def _integer(text, at):
     return value, at
 
 
-@compiled
+@scanner
+def _id(text, at):
+    """An integer of 64 bits, with or without a sign, up to the end of its field: (value, whether it is one).
+
+    One without a sign is taken for the signed one of the same bits: an id is only a name.
+    """
+    negative = at < len(text) and text[at] == MINUS
+    at += negative
+    value, start = np.uint64(0), at
+    while at < len(text) and ZERO <= text[at] <= ZERO + 9 and at - start < 20:
+        before = value
+        value = value * np.uint64(10) + np.uint64(text[at] - ZERO)
+        if before > (LARGEST_ID - np.uint64(text[at] - ZERO)) // np.uint64(10):
+            return np.int64(0), False
+        at += 1
+    if at == start or not _ends_field(text, at) or (negative and value > LOWEST_ID):
+        return np.int64(0), False
+    return np.int64(np.uint64(0) - value if negative else value), True
+
+
+@scanner
 def _line_end(text, at):
     """The index of the next LF, or the end of the text, found by the C library's vectorised search."""
     start = np.uintp(text.ctypes.data) + np.uintp(at)
@@ -83,7 +107,7 @@ def _line_end(text, at):
     return len(text) if address == 0 else at + np.int64(address - start)
 
 
-@compiled
+@scanner
 def _rest_of_line(text, at):
     """Counts the fields that start from here to the end of the line: (fields, index of the line end).
 
@@ -96,7 +120,7 @@ def _rest_of_line(text, at):
     return fields, end
 
 
-@compiled
+@scanner
 def _plain_number(text, words, at):
     """A number such as -0.2035654 up to the end of its field: (value, index after it), index -1 for any other form.
 
@@ -136,7 +160,7 @@ def _plain_number(text, words, at):
     return -value if negative else value, np.int64(index)
 
 
-@compiled
+@scanner
 def _number(text, at):
     """A decimal number up to the end of its field: (value, index after it, state).
 
@@ -185,7 +209,7 @@ def _number(text, at):
     return -value if negative else value, at, 1
 
 
-@compiled
+@scanner
 def _not_a_number(text, at):
     """The index after a field such as nan, -NaN, inf or -1.#IND; -1 for any other field."""
     at += at < len(text) and (text[at] == MINUS or text[at] == PLUS)
@@ -200,7 +224,7 @@ def _not_a_number(text, at):
     return at if (word and at - start == 3) or (microsoft and at - start > 3) else -1
 
 
-@compiled
+@scanner
 def _scan(text, words, frame_of, body_of, joints, hard):
     """Scans a text that ends in LFs, at least a word of them, and fills the arrays.
 
@@ -224,9 +248,9 @@ def _scan(text, words, frame_of, body_of, joints, hard):
         at = after
         for body in range(bodies):
             at, line = _next_line(text, at, line)
-            number, _ = _integer(text, at)
+            number, is_id = _id(text, at)
             fields, after = _rest_of_line(text, at)
-            if number < 0 or fields != HEADER_FIELDS:
+            if not is_id or fields != HEADER_FIELDS:
                 return BODY_HEADER, at, line, frame + 1, body + 1, frames, seen, hards
             at, line = _next_line(text, after, line)
             count, _ = _integer(text, at)
@@ -273,6 +297,8 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     is taken.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadRecording(path, "text in ASCII or UTF-8", "UTF-16", line=1)
     zero = content.find(b"\0")
     if zero >= 0:
         raise BadRecording(path, "text", "a NUL byte", line=content.count(b"\n", 0, zero) + 1)
@@ -295,7 +321,7 @@ def read_skeleton_text(name: str, path: str, content: bytes) -> Bodies:
     bodies = Bodies(name, frames, frame_of, body_of, joints)
     if bodies.index.twin >= 0:
         row = bodies.index.twin
-        got = f"id {body_of[row]} twice"
+        got = f"id {body_of[row]} twice" + (", and no other in the file" if len(bodies.index.ids) == 1 else "")
         raise BadRecording(path, "each body id once in a frame", got, frame=int(frame_of[row]) + 1)
     return bodies
 

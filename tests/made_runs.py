@@ -100,6 +100,6 @@ def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
     audit = {"name": ["a", "b", "c", "d"], "action": [one, one, two, two], "frames": [10, 30, 20, 20]}
     audit |= {"lost_frames": [1, 0, 2, 3], "ids": [1, 3, 2, 2], "kept": [1, 2, 2, 1], "actors": [1, 2, 2, 1]}
     audit |= {"dropped_short": [0, 1, 0, 0], "dropped_noisy": [0, 0, 0, 1], "dropped_overlap": 0, "gaps": 0}
-    audit |= {"shifted": [0, 5, 0, 1]}
+    audit |= {"shifted": [0, 5, 0, 1], "doubts": ["", "y_down", "", ""]}
     pd.DataFrame(audit).to_parquet(folder / "audit.parquet")
     return folder

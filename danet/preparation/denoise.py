@@ -17,8 +17,11 @@ from numba import njit
 from tqdm import tqdm
 
 from danet.config.settings import OF_PARSING, Prepare
+from danet.errors import UserError
 from danet.io.files import written_whole
 from danet.io.store import open_records, write_records
+from danet.skeleton.doubts import FLAT, Doubts, doubts_of
+from danet.skeleton.layout import find_layout
 from danet.skeleton.recording import Bodies, Sequence
 
 KEPT, SHORT, NOISY, NO_ROOM = "kept", "short", "noisy", "no room"
@@ -35,6 +38,7 @@ AUDIT_COLUMNS = [
     "dropped_overlap",
     "gaps",  # frames in which a body was away between two sightings, over all bodies
     "shifted",  # sightings that observed and reference timing put at different frames
+    "doubts",  # kinds of doubt about the numbers, of danet/skeleton/doubts.py
     "bodies",
 ]
 
@@ -240,18 +244,33 @@ def write_audit(path: Path, rows: list[dict]) -> None:
         pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_parquet(partial)
 
 
+def tell_doubts(dataset: str, audits: list[dict], *, strict: bool) -> None:
+    """Logs each kind of doubt that is common in a data set. Errors: with `strict`, UserError, but for flat key points.
+
+    They are judged over all recordings, since a single one may show somebody upside down.
+    """
+    doubts = Doubts(row["doubts"].split() for row in audits)
+    for line in doubts.lines():
+        log.warning("%s: %s", dataset, line)
+    if strict and (lines := doubts.lines(passed_over=FLAT)):
+        raise UserError(f"{dataset}: expected people in metres, y up, in the layout's order, got a doubt: {lines[0]}")
+
+
 def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> None:
     """The denoise stage: writes `actors` (records of kind actors) and `audit` (a row per parsed recording)."""
     rows: list[dict] = []
 
     def sequences() -> Iterator[Sequence]:
         for record in tqdm(source, total=len(source), desc="denoise", disable=None):
-            sequence, row = denoise(Bodies.from_record(record), settings)
-            rows.append(row)
+            bodies_seen = Bodies.from_record(record)
+            sequence, row = denoise(bodies_seen, settings)
+            rows.append(row | {"doubts": " ".join(doubts_of(bodies_seen, layout))})
             if sequence is not None:
                 yield sequence
+        tell_doubts(source.about["dataset"], rows, strict=source.about["prepare"]["strict"])
 
     with open_records(bodies, "bodies") as source:
+        layout = find_layout(source.about["layout"])
         metadata = source.about | {"prepare": source.about["prepare"] | settings.model_dump(exclude=OF_PARSING)}
         samples = write_records(actors, "actors", (sequence.to_record() for sequence in sequences()), metadata)
     write_audit(audit, rows)

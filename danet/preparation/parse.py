@@ -124,3 +124,4 @@ def parse(
     samples = write_records(bodies, "bodies", records(), metadata)
     sieve.write(set_aside)
     log.info("%s: %d recordings parsed, %d set aside", dataset.name, samples, len(sieve.rows))
+    log.info("%s: joints taken for those of %s", dataset.name, dataset.layout_told)

@@ -17,7 +17,7 @@ SCORES = ("name", "segment", "label", "prediction")
 MANIFEST = ("name", "action", "view", "subject", "setup")
 SET_ASIDE = ("name", "file", "reason", "line", "frame", "body", "expected", "got")
 DROPPED = ("dropped_short", "dropped_noisy", "dropped_overlap")
-AUDIT = ("name", "frames", "lost_frames", "ids", "kept", "actors", *DROPPED, "gaps", "shifted")
+AUDIT = ("name", "frames", "lost_frames", "ids", "kept", "actors", *DROPPED, "gaps", "shifted", "doubts")
 
 
 @dataclass(frozen=True)

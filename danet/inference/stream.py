@@ -58,7 +58,7 @@ def labels_of(
             tell_doubts(predictor, latest)
         if number % every == 0:
             yield {"frame": number} | label_of(predictor, latest)
-    if looked_at < enough:
+    if 0 < looked_at < enough:
         tell_doubts(predictor, latest)
     if number % every:
         yield {"frame": number} | label_of(predictor, latest)

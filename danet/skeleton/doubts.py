@@ -14,12 +14,12 @@ from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Bodies
 
 FRAMES = 24  # of a recording that are looked at, evenly spread
-RARE = 0.02  # share of a set's recordings up to which a doubt is their own, and no fault of the set
+RARE = 0.05  # share of a set's recordings up to which a doubt is their own, and no fault of the set
 LONGEST_TRUNK, CENTIMETRES, MILLIMETRES, SHORTEST_TRUNK = 1.5, 10, 150, 0.1  # from the hips to the shoulders
 BELOW = -0.5  # trunks that the head is above the feet: somebody who lies is at 0
-BACKWARDS = 0.8  # share of the frames in which the toes lie behind the ankles
+BACKWARDS = 0.8  # share of the frames with somebody upright in which the toes lie behind the ankles
+UPRIGHT, FEWEST_FRAMES = 1, 8  # trunks from feet to head, and how many such frames it takes
 LONGEST_BONES = 0.68  # mean of the bones, as a share of the mean distance of any two joints
-FEWEST_FRAMES = 8  # with all of these joints, to say so
 FEWEST_JOINTS = 15  # of fewer joints, most distances are bones
 UNEQUAL = 0.3  # difference of the bones left and right, as a share of both
 CHANGING = 0.5  # mean deviation of a bone's length, as a share of it
@@ -50,9 +50,9 @@ class Figures(NamedTuple):
     """What is measured of a recording, NaN where its joints do not show it; medians over the frames.
 
     `low` and `high` (3,) bound all joints. `trunk` is the length from hips to shoulders. In trunks: `head` is how far
-    it is beyond the shoulders, `standing` how far it is above the feet. `backwards` is the share of frames in which the
-    toes are behind the ankles. `bones` is their mean as a share of the mean distance of any two joints. `unequal` and
-    `changing` are as the bounds above.
+    it is beyond the shoulders, `standing` how far it is above the feet. `backwards` is the share of upright frames in
+    which the toes are behind the ankles. `bones` is their mean as a share of the mean distance of any two joints.
+    `unequal` and `changing` are as the bounds above.
     """
 
     low: np.ndarray
@@ -82,6 +82,8 @@ def doubts_of(bodies: Bodies, layout: Layout) -> list[str]:
 
 def _judged(of: Figures) -> Iterable[str]:
     """The kinds of doubt; one fault makes one doubt."""
+    if of.low[0] > of.high[0]:  # nothing was seen
+        return
     flat = of.low[2] == of.high[2] == 0
     within = (of.low >= 0) & (of.high <= 1)
     confidence = not flat and within[2] and (of.trunk > CENTIMETRES or within[:2].all())
@@ -140,8 +142,9 @@ def _measured(
         each[2, frame] = (crown[1] - (heels[1] if len(ankles) else tips[1])) / length
         across = _middle(body, sides[0]) - _middle(body, sides[1])  # from the right to the left
         ahead = across[0] * (tips[2] - heels[2]) - across[2] * (tips[0] - heels[0])  # (across x up) . (tips - heels)
-        backwards += ahead < 0
-        forwards += ahead > 0
+        if abs(each[2, frame]) > UPRIGHT:
+            backwards += ahead < 0
+            forwards += ahead > 0
         for bone in range(len(bones)):
             lengths[bone, frame] = _distance(body, bones[bone, 0], bones[bone, 1])
         total, pairs = 0.0, 0

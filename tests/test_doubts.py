@@ -129,7 +129,7 @@ def test_a_few_odd_recordings_are_no_fault_of_a_set():
     assert Doubts([["y_down"]]).lines() == ["y points down? the head is below the feet"]
 
 
-def test_joints_of_unknown_names_are_asked_for_their_bones_alone(demo):
+def test_joints_of_unknown_names_are_asked_for_unit_and_bones_alone(demo):
     definition = {
         "name": "numbered",
         "joints": [f"j{v}" for v in range(25)],
@@ -141,9 +141,15 @@ def test_joints_of_unknown_names_are_asked_for_their_bones_alone(demo):
     }
     layout = make_layout(definition, "numbered")
     assert counted(demo, layout).lines() == []
-    assert counted(changed(demo, lambda joints: joints * [1, -1000, 1000]), layout).lines() == []
+    assert counted(changed(demo, lambda joints: joints * [1, -1, 1]), layout).lines() == []
+    assert counted(changed(demo, lambda joints: joints * 1000), layout).counts == {"millimetres": len(demo)}
     shuffled = changed(demo, lambda joints: joints[:, np.random.default_rng(5).permutation(25)])
     assert counted(shuffled, layout).counts["order"] == len(demo)
+
+
+def test_a_single_point_is_measured():
+    point = np.ones((9, 1, 25, 3), np.float32)
+    assert doubts_of(bodies_of("point", 3 * point), KINECT_V2) == ["unit"]
 
 
 def test_nobody_is_no_doubt():
@@ -292,10 +298,12 @@ def test_real_sets_are_believed_and_noticed_when_changed(recordings, name):
             assert doubts.counts[kind] > 0.75 * doubts.recordings
 
 
-def test_mirrored_azure_kinect_and_other_orders_of_real_sets_are_noticed(recordings):
+def test_another_order_of_a_real_set_is_noticed_in_any_unit(recordings):
     sightings, _ = real(recordings, "utd_mhad")
     as_given = changed(sightings, lambda joints: joints[:, UTD_ORDER])
-    assert counted(as_given, KINECT_V1).counts["order"] == len(sightings)
+    assert counted(as_given, KINECT_V1).counts == {"order": len(sightings)}
+    in_millimetres = counted(changed(as_given, lambda joints: 1000 * joints), KINECT_V1)
+    assert in_millimetres.counts == {"order": len(sightings), "millimetres": len(sightings)}
 
 
 def test_predict_tells_doubts_on_stderr_alone(write, command, tmp_path):

@@ -15,7 +15,7 @@ from danet.skeleton.recording import Bodies
 
 FRAMES = 24  # of a recording that are looked at, evenly spread
 RARE = 0.05  # share of a set's recordings up to which a doubt is their own, and no fault of the set
-LONGEST_TRUNK, CENTIMETRES, MILLIMETRES, SHORTEST_TRUNK = 1.5, 10, 150, 0.1  # from the hips to the shoulders
+LARGEST, CENTIMETRES, MILLIMETRES, SMALLEST = 1.5, 10, 150, 0.1  # mean distance of any two joints
 BELOW = -0.5  # trunks that the head is above the feet: somebody who lies is at 0
 BACKWARDS = 0.8  # share of the frames with somebody upright in which the toes lie behind the ankles
 UPRIGHT, FEWEST_FRAMES = 1, 8  # trunks from feet to head, and how many such frames it takes
@@ -33,9 +33,9 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "millimetres": Kind("in millimetres or pixels?", f"the trunk is longer than {MILLIMETRES}"),
-    "centimetres": Kind("in centimetres or pixels?", f"the trunk is longer than {CENTIMETRES}"),
-    "unit": Kind("in another unit?", f"the trunk is longer than {LONGEST_TRUNK} or shorter than {SHORTEST_TRUNK}"),
+    "millimetres": Kind("in millimetres or pixels?", f"joints are more than {MILLIMETRES} apart"),
+    "centimetres": Kind("in centimetres or pixels?", f"joints are more than {CENTIMETRES} apart"),
+    "unit": Kind("in another unit?", f"joints are more than {LARGEST}, or less than {SMALLEST}, apart"),
     "confidence": Kind("a confidence as z?", "z stays within 0 and 1 where x and y do not fit it"),
     "flat": Kind("key points of a picture?", "z is 0 throughout"),
     "y_down": Kind("y points down?", "the head is below the feet"),
@@ -49,15 +49,15 @@ FLAT = ("flat",)  # what may be meant so
 class Figures(NamedTuple):
     """What is measured of a recording, NaN where its joints do not show it; medians over the frames.
 
-    `low` and `high` (3,) bound all joints. `trunk` is the length from hips to shoulders. In trunks: `head` is how far
-    it is beyond the shoulders, `standing` how far it is above the feet. `backwards` is the share of upright frames in
-    which the toes are behind the ankles. `bones` is their mean as a share of the mean distance of any two joints.
+    `low` and `high` (3,) bound all joints. `size` is the mean distance of any two joints. In trunks, from the hips to
+    the shoulders: `head` is how far it is beyond them, `standing` how far it is above the feet. `backwards` is the
+    share of upright frames in which the toes are behind the ankles. `bones` is their mean as a share of `size`.
     `unequal` and `changing` are as the bounds above.
     """
 
     low: np.ndarray
     high: np.ndarray
-    trunk: float
+    size: float
     head: float
     standing: float
     backwards: float
@@ -86,17 +86,17 @@ def _judged(of: Figures) -> Iterable[str]:
         return
     flat = of.low[2] == of.high[2] == 0
     within = (of.low >= 0) & (of.high <= 1)
-    confidence = not flat and within[2] and (of.trunk > CENTIMETRES or within[:2].all())
+    confidence = not flat and within[2] and (of.size > CENTIMETRES or within[:2].all())
     order = of.head < 0 or of.bones > LONGEST_BONES or of.unequal > UNEQUAL
     if flat:
         yield "flat"
     elif confidence:
         yield "confidence"
-    elif of.trunk > MILLIMETRES:
+    elif of.size > MILLIMETRES:
         yield "millimetres"
-    elif of.trunk > CENTIMETRES:
+    elif of.size > CENTIMETRES:
         yield "centimetres"
-    elif not order and (of.trunk > LONGEST_TRUNK or of.trunk < SHORTEST_TRUNK):
+    elif of.size > LARGEST or of.size < SMALLEST:
         yield "unit"
     if order:
         yield "order"
@@ -109,7 +109,7 @@ def _judged(of: Figures) -> Iterable[str]:
             yield "changing"
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _measured(
     joints: np.ndarray,
     bones: np.ndarray,
@@ -122,14 +122,14 @@ def _measured(
     toes: np.ndarray,
 ) -> tuple:
     """The `Figures` of joints (F, V, 3)."""
-    frames, size, _ = joints.shape
+    frames, joint_count, _ = joints.shape
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     lengths = np.empty((len(bones), frames))
     each = np.empty((4, frames))
     backwards, forwards = 0, 0
     for frame in range(frames):
         body = _seen(joints[frame])
-        for joint in range(size):
+        for joint in range(joint_count):
             for axis in range(3):
                 low[axis] = min(low[axis], body[joint, axis])
                 high[axis] = max(high[axis], body[joint, axis])
@@ -137,7 +137,6 @@ def _measured(
         heels, tips = _middle(body, ankles), _middle(body, toes)
         trunk = top - bottom
         length = np.sqrt((trunk * trunk).sum())
-        each[0, frame] = length
         each[1, frame] = ((crown - top) * trunk).sum() / (length * length)
         each[2, frame] = (crown[1] - (heels[1] if len(ankles) else tips[1])) / length
         across = _middle(body, sides[0]) - _middle(body, sides[1])  # from the right to the left
@@ -148,13 +147,14 @@ def _measured(
         for bone in range(len(bones)):
             lengths[bone, frame] = _distance(body, bones[bone, 0], bones[bone, 1])
         total, pairs = 0.0, 0
-        for one in range(size):
+        for one in range(joint_count):
             for other in range(one):
                 distance = _distance(body, one, other)
                 if distance >= 0:
                     total += distance
                     pairs += 1
-        each[3, frame] = np.nanmean(lengths[:, frame]) / (total / pairs) if total > 0 else np.nan
+        each[0, frame] = total / pairs
+        each[3, frame] = np.nanmean(lengths[:, frame]) / each[0, frame]
     means, changes = np.empty(len(bones)), np.empty(len(bones))
     for bone in range(len(bones)):
         means[bone] = np.nanmean(lengths[bone])
@@ -168,8 +168,8 @@ def _measured(
         np.nanmedian(each[1]),
         np.nanmedian(each[2]),
         backwards / (backwards + forwards) if backwards + forwards >= FEWEST_FRAMES else np.nan,
-        np.nanmedian(each[3]) if size >= FEWEST_JOINTS else np.nan,
-        np.nansum(apart) / np.nansum(both) if np.nansum(both) > 0 else np.nan,
+        np.nanmedian(each[3]) if joint_count >= FEWEST_JOINTS else np.nan,
+        np.nansum(apart) / np.nansum(both),
         np.nanmedian(changes),
     )
 

@@ -61,7 +61,9 @@ def prepare_command(
     timing: Annotated[
         str, typer.Option(help="observed, or reference as in the scripts of SGN and CTR-GCN.")
     ] = "observed",
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first unreadable file; refuse doubtful numbers.")
+    ] = False,
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Keep recordings of the same content.")] = False,
 ) -> None:
     """Turn raw recordings into centred sequences, and print how many as JSON.
@@ -82,6 +84,8 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every name.")] = False,
 ) -> None:
     """Look for missing, unexpected, damaged, doubled and copied recordings before anything runs. Exit code 1 if any.
+
+    Also says which joints were taken, and what does not look like people in metres.
 
     Example: danet check ntu60 data/nturgbd_raw/nturgb+d_skeletons
     """

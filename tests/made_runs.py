@@ -102,7 +102,7 @@ def make_preparation(results, dataset="demo", *, aside=1, manifest=True):
     audit |= {"bridged": [0, 7, 0, 0], "never_seen": 0, "dropped_unseen": 0}
     audit |= {"dropped_short": [0, 1, 0, 0], "dropped_noisy": [0, 0, 0, 1], "dropped_still": 0, "dropped_overlap": 0}
     audit |= {"jump": [0.0, 0.7, 0.2, 0.0], "jumps": [0, 1, 0, 0], "gaps": 0}
-    audit |= {"shifted": [0, 5, 0, 1]}
+    audit |= {"shifted": [0, 5, 0, 1], "doubts": ["", "y_down", "", ""]}
     pd.DataFrame(audit).to_parquet(folder / "audit.parquet")
     return folder
 

@@ -239,6 +239,12 @@ def test_audit_counts_unexpected_and_missing_people(report):
     assert list(zip(listed["name"], listed["people"], listed["actors"], strict=True)) == [("b", 1, 2), ("d", 2, 1)]
 
 
+def test_page_tells_doubts_about_the_recordings(report):
+    assert (
+        "<li>y points down? 1 of 4 recordings: the head is below the feet</li>" in (report / "index.html").read_text()
+    )
+
+
 def test_report_of_simulated_recordings_says_so_everywhere(report):
     html = (report / "index.html").read_text()
     assert "SIMULATED recordings - not a result about people" in html

@@ -66,7 +66,9 @@ class Prepare(Settings):
         "reference: gaps collapse as in SGN's scripts.",
     )
     strict: bool = Field(
-        False, description="Stop at the first recording that cannot be read instead of setting it aside."
+        False,
+        description="Stop at the first recording that cannot be read instead of setting it aside, and where the "
+        "recordings do not look like people in metres, y up, in the layout's order.",
     )
     drop_copies: bool = Field(
         True,

@@ -102,6 +102,7 @@ def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset
         synchronous=False,
         files=files,
         folder=folder,
+        guessed_from="" if own_layout.exists() else f"{layout.size} joints",
         revision=hashlib.blake2b(content + b"\0" + layout_content, digest_size=16).hexdigest(),
     )
 

@@ -68,6 +68,7 @@ class Dataset:
     synchronous: bool = True  # the cameras of a performance ran at one time
     files: Callable[[], Iterable[tuple[str, str]]] | None = None  # names and paths, where no folder is searched
     folder: Path | None = None  # of own data: with it and the name, another process finds the same data set
+    guessed_from: str = ""  # what the layout was guessed from: "20 joints"; empty where it is known
     revision: str = ""  # a hash of what defines the data set beside the code
 
     def sample(self, name: str) -> Sample:
@@ -91,6 +92,11 @@ class Dataset:
     def describe(self) -> dict[str, Any]:
         """What a file of its recordings says of itself."""
         return {"dataset": self.name, "layout": self.layout.described, "simulated": self.simulated}
+
+    @property
+    def layout_told(self) -> str:
+        """The layout's name, and what it was guessed from."""
+        return self.layout.name + (f", guessed from {self.guessed_from}" if self.guessed_from else "")
 
     @property
     def protocol_names(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Draws the skeletons of a recording: bodies that are kept in colour, bodies that are dropped in grey."""
 
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from danet.config.settings import Prepare
-from danet.errors import UserError
+from danet.errors import UserError, one_line
 from danet.inference.recordings import read_bodies
 from danet.io.files import written_whole
 from danet.preparation.denoise import denoise
 from danet.preparation.unseen import seen_joints
+from danet.skeleton.doubts import Doubts, doubts_of
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Bodies
 
@@ -29,6 +31,8 @@ COLUMNS = 8  # frames in a still picture
 MOST_DRAWN = 600  # in a moving one: 20 seconds, unless more are asked for
 FRAMES_A_SECOND = 30
 LARGEST = 0.08  # radius of the most attended joint, as a share of the height of what is drawn
+
+log = logging.getLogger(__name__)
 
 
 def draw(
@@ -53,6 +57,8 @@ def draw(
         settings, layout = predictor.prepare, predictor.layout
         shares = predictor.joint_attention(predictor.sequence(file))
     bodies, layout = read_bodies(file, layout)
+    for line in Doubts([doubts_of(bodies, layout)]).lines():
+        log.warning("%s: %s", one_line(str(file)), line)
     actors = actor_of(bodies, settings or Prepare(), layout)
     picture = _Picture(bodies, layout, actors, shares)
     with written_whole(out) as partial:

@@ -56,6 +56,8 @@ class Predictions:
             best = self.predictor.named(scores, self.top)
             label = str(best[0]["action"]) if scores.max() >= self.unknown_below else UNKNOWN
             yield Prediction([*map(_as_text, files)], label, best)
+        for line in self.predictor.doubtful():
+            tqdm.write(f"danet: {line}", file=sys.stderr)
 
     def _complain(self, error: UserError) -> None:
         self.failed += 1

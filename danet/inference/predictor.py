@@ -16,6 +16,7 @@ from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.onnx import OnnxBackend
 from danet.inference.recordings import Complain, read_sequence
 from danet.models.description import read_description
+from danet.skeleton.doubts import FLAT, Doubts
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Sequence
 
@@ -35,6 +36,7 @@ class Predictor:
         if described.prepare is None:
             raise UserError(f"{weights}: expected the settings of the preparation, 'prepare', got none")
         self.clips, self.prepare, self.layout = described.clips, described.prepare, described.layout
+        self.doubts = Doubts()  # about the files that were read
 
     def scores(self, *files: Recording) -> np.ndarray:
         """(actions,) probabilities of one performance, which each of the files shows from another camera.
@@ -66,7 +68,14 @@ class Predictor:
             if (joints := recording.joints.shape[2]) != self.layout.size:
                 raise UserError(f"{recording.name}: expected {self.layout.size} joints, got {joints}")
             return recording
-        return read_sequence(recording, self.prepare, self.layout)
+        return read_sequence(recording, self.prepare, self.layout, self.doubts)
+
+    def doubtful(self, doubts: Doubts | None = None) -> list[str]:
+        """A line for each kind of doubt, about the files that were read by default.
+
+        Flat key points are none where the network does not turn people to face the camera.
+        """
+        return (doubts or self.doubts).lines(passed_over=() if self.clips.face_camera else FLAT)
 
     def scores_of_each(self, recordings: Ordered[Recording]) -> np.ndarray:
         """(B, actions) probabilities of B recordings, each for itself, computed together.

@@ -3,6 +3,7 @@
 Whatever it comes from, a recording is prepared as the training data were: read as sightings, denoised, centred.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,13 +11,16 @@ from pathlib import Path
 from danet.config.settings import Prepare
 from danet.datasets.readers.any_file import NUMPY, READERS, reader
 from danet.datasets.registry import DATASETS
-from danet.errors import UserError
+from danet.errors import UserError, one_line
 from danet.io.files import what_instead
 from danet.preparation.centre import centre
 from danet.preparation.denoise import denoise
 from danet.preparation.parse import read_recording
+from danet.skeleton.doubts import Doubts, doubts_of
 from danet.skeleton.layout import LAYOUTS, Layout
 from danet.skeleton.recording import Bodies, Sequence
+
+log = logging.getLogger(__name__)
 
 Complain = Callable[[UserError], None]  # is told what is wrong with one file, so that the others go on
 
@@ -41,15 +45,21 @@ def read_bodies(file: str | Path, layout: Layout | None = None) -> tuple[Bodies,
     if not known:
         sizes = " or ".join(str(each.size) for each in LAYOUTS.values())
         raise UserError(f"{file}: expected {sizes} joints, got {size}")
+    if not layout and file.suffix == NUMPY:
+        log.warning("%s: taken for %s, guessed from %d joints", one_line(str(file)), known[0].name, size)
     return bodies, known[0]
 
 
-def read_sequence(file: str | Path, settings: Prepare, layout: Layout | None = None) -> Sequence:
+def read_sequence(
+    file: str | Path, settings: Prepare, layout: Layout | None = None, doubts: Doubts | None = None
+) -> Sequence:
     """The recording in a file as a network is given it; layout and errors as for `read_bodies`.
 
-    Errors: UserError also when nobody is seen for long enough.
+    It is added to `doubts`. Errors: UserError also when nobody is seen for long enough.
     """
     bodies, layout = read_bodies(file, layout)
+    if doubts is not None:
+        doubts.add(doubts_of(bodies, layout))
     sequence = prepared(bodies, settings, layout)
     if sequence is None:
         expected = f"a body in more than {settings.shortest_body} frames"

@@ -1,5 +1,6 @@
 """Labels the latest frames of a stream, prepared as a file of the same frames would be."""
 
+import logging
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,12 @@ from danet.errors import UserError
 from danet.inference.frames import SOURCE, Frame, Key, frames_of
 from danet.inference.predictor import Predictor
 from danet.inference.recordings import Complain, prepared
+from danet.skeleton.doubts import FRAMES, Doubts, doubts_of
 from danet.skeleton.recording import Bodies
 
 TOLD_ALONE, TOLD_EVERY = 10, 1000
+
+log = logging.getLogger(__name__)
 
 
 class BadLines:
@@ -43,16 +47,28 @@ def labels_of(
     """What the latest `window` frames show, after each `every` frames and after the last: `frame`, `action`, `score`.
 
     Frames count from 1. Action and score are None where nobody was seen, or nobody for long enough. `complain` is told
-    of each line that is no frame; nobody is seen in it.
+    of each line that is no frame; nobody is seen in it. What is doubtful in the first frames with somebody is logged.
     """
     latest: deque[Frame] = deque(maxlen=window)
-    number = 0
+    number, looked_at, enough = 0, 0, min(FRAMES, window)
     for number, frame in enumerate(frames_of(lines, predictor.layout.size, complain), 1):
         latest.append(frame)
+        looked_at += bool(frame.joints.any())
+        if looked_at == enough and frame.joints.any():
+            tell_doubts(predictor, latest)
         if number % every == 0:
             yield {"frame": number} | label_of(predictor, latest)
+    if 0 < looked_at < enough:
+        tell_doubts(predictor, latest)
     if number % every:
         yield {"frame": number} | label_of(predictor, latest)
+
+
+def tell_doubts(predictor: Predictor, frames: Iterable[Frame]) -> None:
+    """Logs what in frames does not look like a person as the network knows them."""
+    doubts = Doubts([doubts_of(sightings_in(list(frames)), predictor.layout)])
+    for line in predictor.doubtful(doubts):
+        log.warning("%s: %s", SOURCE, line)
 
 
 def label_of(predictor: Predictor, frames: Iterable[Frame]) -> dict[str, str | float | None]:

@@ -14,10 +14,11 @@ from danet.datasets.registry import find_dataset
 from danet.errors import BadRecording
 from danet.io.store import Record, write_records
 from danet.preparation.centre import centre
-from danet.preparation.denoise import NOBODY_KEPT, denoise, write_audit
+from danet.preparation.denoise import NOBODY_KEPT, denoise, tell_doubts, write_audit
 from danet.preparation.manifest import make_manifest, no_recordings
 from danet.preparation.parallel import ordered_map
 from danet.preparation.parse import Sieve, read_or_excuse, used_items
+from danet.skeleton.doubts import doubts_of
 from danet.skeleton.recording import Sequence
 
 
@@ -41,7 +42,7 @@ def prepare_one(dataset: str, folder: Path | None, settings: Prepare, item: tupl
     sequence, audit = denoise(bodies, settings, layout)
     if sequence is not None:
         sequence = centre(sequence, layout.origin, settings.timing)
-    return Prepared(sequence, audit, bodies.content)
+    return Prepared(sequence, audit | {"doubts": " ".join(doubts_of(bodies, layout))}, bodies.content)
 
 
 def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: int) -> dict[str, int | float]:
@@ -50,7 +51,7 @@ def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: 
     Two tables lie beside it. `<out>_set_aside.parquet` has a row for each file that is not in it, with the reason;
     `<out>_audit.parquet` has a row for each recording that was read. Returns the numbers of files, of samples written
     and of files set aside, and the seconds taken. Errors: UserError for a folder that is missing or holds no
-    recording; with `strict`, BadRecording for the first file that cannot be read.
+    recording; with `strict`, BadRecording for the first file that cannot be read, and UserError for numbers in doubt.
     """
     started = time.monotonic()
     manifest = make_manifest(dataset, [raw])
@@ -70,6 +71,7 @@ def prepare(dataset: Dataset, raw: Path, out: Path, *, settings: Prepare, jobs: 
                     sieve.drop(item, NOBODY_KEPT)
                 else:
                     yield result.sequence.to_record()
+        tell_doubts(dataset.name, audits, strict=settings.strict)
         # Before the sequences take their name: where they are, the tables are too.
         sieve.write(out.with_name(f"{out.stem}_set_aside.parquet"))
         write_audit(out.with_name(f"{out.stem}_audit.parquet"), audits)

@@ -17,6 +17,8 @@ from danet.preparation.coverage import of_each_protocol
 from danet.preparation.manifest import LEFT_OUT, TWICE, make_manifest, no_recordings
 from danet.preparation.parallel import ordered_map
 from danet.preparation.parse import COPY, SET_ASIDE_COLUMNS, UNREADABLE, read_recording
+from danet.skeleton.doubts import KINDS as DOUBTS
+from danet.skeleton.doubts import Doubts, doubts_of
 
 ABSENT = "not there, though others of the same performer and action are"
 KINDS = ("missing", "unexpected", "damaged", "twice", "copies", "left_out", "outliers")
@@ -26,18 +28,21 @@ SHOWN = 20  # entries of each kind in the printed table; the JSON holds all
 
 
 class Looked(NamedTuple):
-    """The hash of a recording's joints, and the most that they span along an axis, over all frames, in metres."""
+    """A hash of a recording's joints, the most that they span along an axis, in metres, and the kinds of doubt."""
 
     content: int
     span: float
+    doubts: list[str]
 
 
 def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     """Looks at every file of a data set below `folder`.
 
-    Returns `dataset`, `folder`, `sound`, `counts`, `coverage`, which is a line for each protocol, and, for each of
-    KINDS, a list of rows with the set-aside table's columns. Counts: `files` of the data set's suffixes; `expected`
-    samples of the full data set, 0 where unknown; `found` samples, by name; one for each kind. What the kinds hold:
+    Returns `dataset`, `folder`, `layout` and what it was guessed from, `sound`, `counts`, `coverage`, which is a line
+    for each protocol, `doubts` and, for each of KINDS, a list of rows with the set-aside table's columns. Counts:
+    `files` of the data set's suffixes; `expected` samples of the full data set, 0 where unknown; `found` samples, by
+    name; one for each kind. Doubts: `lines`, one for each kind that is common among the recordings; `names` of the
+    recordings, by kind. What the kinds hold:
 
     - missing: samples that the full data set has and the folder lacks. The count is of all of them; the rows name those
       that others make expected. Samples on the authors' list need not be there.
@@ -50,11 +55,12 @@ def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
       median sample, or that part of it. A few such are trained on, but are hardly right.
 
     A folder is sound when it holds a sample, the first four kinds are empty and there are no more copies than in the
-    published data set. Memory grows by a number a file. Errors: UserError for a missing folder.
+    published data set; doubts do not count. Memory grows by a number a file.
+    Errors: UserError for a missing folder.
     """
     manifest = make_manifest(dataset, [folder])
     rows: dict[str, list[dict]] = {kind: [] for kind in KINDS}
-    _read_all(dataset, manifest, jobs, rows)
+    doubts = _read_all(dataset, manifest, jobs, rows)
     for name, file, aside in manifest.loc[manifest["aside"] != "", ["name", "file", "aside"]].itertuples(index=False):
         if aside == LEFT_OUT:
             rows["left_out"].append(_row(name, file, aside))
@@ -70,15 +76,15 @@ def check_folder(dataset: Dataset, folder: Path, *, jobs: int) -> dict:
     wrong = sum(counts[kind] for kind in ("missing", "unexpected", "damaged", "twice"))
     sound = len(samples) > 0 and not wrong and counts["copies"] <= dataset.known_copies
     if len(usable):
-        told = of_each_protocol(dataset, usable)
+        covered = of_each_protocol(dataset, usable)
     else:
-        told = dict.fromkeys(dataset.protocols, str(no_recordings(dataset, [folder])))
-    about = {"dataset": dataset.name, "folder": str(folder), "sound": sound}
-    return about | {"counts": counts, "coverage": told, **rows}
+        covered = dict.fromkeys(dataset.protocols, str(no_recordings(dataset, [folder])))
+    about = {"dataset": dataset.name, "folder": str(folder), "layout": dataset.layout_told, "sound": sound}
+    return about | {"counts": counts, "coverage": covered, "doubts": doubts, **rows}
 
 
-def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[str, list[dict]]) -> None:
-    """Reads the files of samples and appends to damaged, twice and copies."""
+def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[str, list[dict]]) -> dict:
+    """Reads the files of samples, appends to damaged, twice and copies, and returns the doubts."""
     used, again = (manifest.loc[manifest["aside"] == aside, ["name", "file"]] for aside in ("", TWICE))
     items = list(pd.concat([used, again]).itertuples(index=False, name=None))
     results = ordered_map(partial(_look_at, dataset.name, dataset.folder), items, jobs)
@@ -86,9 +92,10 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
     digests: dict[str, int] = {}
     spans: dict[tuple[str, str], float] = {}
     first_with: dict[int, str] = {}
+    doubts, doubtful = Doubts(), {kind: list[str]() for kind in DOUBTS}
     for (name, file), result in zip(tqdm(items, desc=f"{dataset.name}: check", disable=None), results, strict=True):
         if file != first_file[name]:
-            same = not isinstance(result, BadRecording) and digests.get(name) == result.content
+            same = isinstance(result, Looked) and digests.get(name) == result.content
             content = "the same joints as" if same else "another content than"
             row = _row(name, file, TWICE, expected="one file a sample", got=f"{content} {first_file[name]}")
             rows["twice"].append(row)
@@ -96,20 +103,25 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
             position = {"line": result.line, "frame": result.frame, "body": result.body}
             rows["damaged"].append(_row(name, file, UNREADABLE, expected=result.expected, got=result.got, **position))
         else:
-            digests[name], spans[name, file] = result
+            digests[name], spans[name, file] = result.content, result.span
             first = first_with.setdefault(result.content, name)
             if first != name:
                 rows["copies"].append(_row(name, file, COPY, expected="joints of its own", got=f"those of {first}"))
+            doubts.add(result.doubts)
+            for kind in result.doubts:
+                doubtful[kind].append(name)
     rows["outliers"] = _outliers(spans)
+    return {"lines": doubts.lines(), "names": doubtful}
 
 
 def _look_at(dataset: str, folder: Path | None, item: tuple[str, str]) -> Looked | BadRecording:
     """What there is to know of a recording, or what is wrong with it; runs in any process."""
+    chosen = find_dataset(dataset, folder)
     try:
-        bodies = read_recording(find_dataset(dataset, folder).read, *item)
+        bodies = read_recording(chosen.read, *item)
     except BadRecording as problem:
         return problem
-    return Looked(bodies.content, float(np.ptp(bodies.joints, axis=(0, 1)).max()))
+    return Looked(bodies.content, float(np.ptp(bodies.joints, axis=(0, 1)).max()), doubts_of(bodies, chosen.layout))
 
 
 def _outliers(spans: dict[tuple[str, str], float]) -> list[dict]:
@@ -135,12 +147,16 @@ def _row(name: str, file: str, reason: str, **more: str | int) -> dict:
 
 def as_text(report: dict) -> str:
     """The report in lines of text: the counts, then the first rows of each kind."""
-    verdict = "sound" if report["sound"] else "not sound"
+    doubts = report["doubts"]["lines"]
+    verdict = ("sound" if report["sound"] else "not sound") + (", with doubts" if doubts else "")
     lines = [f"{report['dataset']} in {one_line(str(report['folder']))}: {verdict}"]
     for key, count in report["counts"].items():
         unknown = key == "expected" and not count
         lines.append(f"  {key.replace('_', ' '):<11}{'unknown' if unknown else format(count, ','):>9}")
     lines += [f"  {one_line(line)}" for line in dict.fromkeys(report["coverage"].values())]
+    lines.append(f"  {'layout':<11}  {one_line(report['layout'])}")
+    if doubts:
+        lines += ["\ndoubts:", *(f"  {line}" for line in doubts)]
     for kind in KINDS:
         lines += _section(kind, report[kind])
     return "\n".join(lines)

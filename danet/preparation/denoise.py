@@ -18,9 +18,11 @@ from tqdm import tqdm
 
 from danet.compiled import compiled
 from danet.config.settings import OF_PARSING, Prepare
+from danet.errors import UserError
 from danet.io.files import written_whole
 from danet.io.store import open_records, write_records
 from danet.preparation.unseen import bridged, may_lack_joints, seen_joints
+from danet.skeleton.doubts import FLAT, Doubts, doubts_of
 from danet.skeleton.layout import Layout, find_layout
 from danet.skeleton.recording import Bodies, Sequence
 
@@ -44,6 +46,7 @@ AUDIT_COLUMNS = [
     "jumps",  # how many of them are longer than `longest_jump`
     "gaps",  # frames in which a body was away between two sightings, over all bodies
     "shifted",  # sightings that observed and reference timing put at different frames
+    "doubts",  # kinds of doubt about the numbers, of danet/skeleton/doubts.py
     "bodies",
 ]
 
@@ -396,16 +399,30 @@ def write_audit(path: Path, rows: list[dict]) -> None:
         log.warning("%d of %d recordings lack joints: %d were bridged", lacking, len(rows), joints)
 
 
+def tell_doubts(dataset: str, audits: list[dict], *, strict: bool) -> None:
+    """Logs each kind of doubt that is common in a data set. Errors: with `strict`, UserError, but for flat key points.
+
+    They are judged over all recordings, since a single one may show somebody upside down.
+    """
+    doubts = Doubts(row["doubts"].split() for row in audits)
+    for line in doubts.lines():
+        log.warning("%s: %s", dataset, line)
+    if strict and (lines := doubts.lines(passed_over=FLAT)):
+        raise UserError(f"{dataset}: expected people in metres, y up, in the layout's order, got a doubt: {lines[0]}")
+
+
 def denoise_all(bodies: Path, actors: Path, audit: Path, settings: Prepare) -> None:
     """The denoise stage: writes `actors` (records of kind actors) and `audit` (a row per parsed recording)."""
     rows: list[dict] = []
 
     def sequences() -> Iterator[Sequence]:
         for record in tqdm(source, total=len(source), desc="denoise", disable=None):
-            sequence, row = denoise(Bodies.from_record(record), settings, layout)
-            rows.append(row)
+            bodies_seen = Bodies.from_record(record)
+            sequence, row = denoise(bodies_seen, settings, layout)
+            rows.append(row | {"doubts": " ".join(doubts_of(bodies_seen, layout))})
             if sequence is not None:
                 yield sequence
+        tell_doubts(source.about["dataset"], rows, strict=source.about["prepare"]["strict"])
 
     with open_records(bodies, "bodies") as source:
         layout = find_layout(source.about["layout"])

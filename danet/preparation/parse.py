@@ -154,3 +154,4 @@ def parse(
     sieve.write(set_aside)
     write_contents(contents, manifest, hashes)
     log.info("%s: %d recordings parsed, %d set aside", dataset.name, samples, len(sieve.rows))
+    log.info("%s: joints taken for those of %s", dataset.name, dataset.layout_told)

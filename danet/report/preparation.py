@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from danet.report.runs import BRIDGED, DROPPED, Preparation
+from danet.skeleton.doubts import Doubts
 
 PLACES = ("line", "frame", "body")
 
@@ -80,6 +81,11 @@ def audit(preparation: Preparation) -> pd.DataFrame:
     table.insert(0, "people", people)
     table.insert(0, "action_name", names)
     return table.reset_index(names="action").assign(simulated=preparation.simulated)
+
+
+def doubts(preparation: Preparation) -> list[str]:
+    """A line for each kind of doubt about the recordings' numbers that is common among them."""
+    return Doubts(kinds.split() for kinds in preparation.audit["doubts"]).lines()
 
 
 def unexpected(preparation: Preparation) -> pd.DataFrame:

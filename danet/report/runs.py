@@ -37,6 +37,7 @@ AUDIT = (
     "jumps",
     "gaps",
     "shifted",
+    "doubts",
 )
 
 

@@ -281,6 +281,7 @@ def preparation_section(preparation: Preparation, files: Files) -> dict:
         "simulated": preparation.simulated,
         "prepared": len(preparation.audit),
         "set_aside": len(preparation.set_aside),
+        "doubts": preparation_tables.doubts(preparation),
         "reasons": reasons,
         "listed": listed,
         "audit": totals,

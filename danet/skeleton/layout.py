@@ -22,6 +22,9 @@ from danet.skeleton import layouts
 
 MOST_JOINTS = 1000  # of a layout: what is computed of it grows with their square
 
+# Words in the names of joints, by which a part of the body is found: head, shoulders, hips, ankles, toes.
+ANATOMY = (("head", "nose", "eye"), ("shoulder",), ("hip",), ("ankle", "heel"), ("foot", "toe"))
+
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -107,6 +110,25 @@ class Layout:
         """The root, and of each part the joint that is furthest from it: head, hands and feet."""
         root = next(v for v, p in enumerate(self.parents) if v == p)
         return [root, *(max(members, key=lambda v: self.hops[root, v]) for members in self.parts.values())]
+
+    @cached_property
+    def anatomy(self) -> tuple[np.ndarray, ...]:
+        """For each entry of ANATOMY (n,) int64: the joints with one of its words in their name; there may be none."""
+        names = [joint.lower() for joint in self.joints]
+        found = ([v for v, name in enumerate(names) if any(word in name for word in words)] for words in ANATOMY)
+        return tuple(np.array(joints, np.int64) for joints in found)
+
+    @cached_property
+    def sides(self) -> np.ndarray:
+        """(2, n) int64: the left and the right ends of `across`."""
+        return np.ascontiguousarray(np.array(self.across).T)
+
+    @cached_property
+    def twin_bones(self) -> np.ndarray:
+        """(n, 2) int64: the bones, as rows of `bones`, that end at the joints of a pair of `mirror`."""
+        bone_of = {int(joint): bone for bone, (joint, _) in enumerate(self.bones)}
+        pairs = [(bone_of[a], bone_of[b]) for a, b in self.mirror if a in bone_of and b in bone_of]
+        return np.array(pairs, np.int64).reshape(-1, 2)
 
     @cached_property
     def mirrored(self) -> np.ndarray:

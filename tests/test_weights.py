@@ -141,7 +141,7 @@ def rewritten(path, description=None, tensors=None, **changes):
         ({"clips": "x" * 10_000}, "'clips'"),
         ({"layout": "none"}, "got 'none'"),
         ({"layout": {}}, "layout: 'name'"),
-        ({"layout": 3}, "'layout'"),
+        ({"layout": 3}, "layout: expected one of"),
         ({"layout": {"name": "x", "joints": [str(joint) for joint in range(10**5)]}}, "layout"),
         ({"actions": None}, "'actions'"),
         ({"actions": []}, "'actions'"),

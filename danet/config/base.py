@@ -119,10 +119,18 @@ def _explain(error: Any, kind: type[BaseModel], values: Mapping[str, Any]) -> st
     place: list[str] = []
     inside: Any = values
     for key in error["loc"]:
-        if isinstance(inside, Mapping) and key not in inside and error["type"] != "missing":
-            continue  # the network that was chosen
+        if error["type"] != "missing":
+            keys = (
+                range(len(inside))
+                if isinstance(inside, (list, tuple))
+                else inside
+                if isinstance(inside, Mapping)
+                else ()
+            )
+            if key not in keys:
+                continue  # the network that was chosen, or the type that was tried
+            inside = inside[key]
         place.append(one_line(str(key), LONGEST_NAME))
-        inside = inside[key] if isinstance(inside, (Mapping, list, tuple)) and error["type"] != "missing" else None
     name = f"'{'.'.join(place)}': " if place else ""
     if error["type"] == "extra_forbidden":
         old = ".".join(place[-2:])

@@ -26,6 +26,7 @@ LONGEST = 500  # characters of a message
 MEMORY_PER_BYTE = 40  # of the file, on top of what its door allows
 PROCESS_MEMORY = 100 * MEGABYTE  # by which the process may grow, all files together
 ADDRESS_SPACE = 1 << 30  # that it is given on top of what it has, so that the machine stays whole
+IN_VAIN = ("fits into memory", "MemoryError", "Unable to allocate", "bad_alloc", "Failed to allocate")  # was asked for
 OPENED, READ = 0x20, 0x01  # inotify's events
 WATCHED = {"open": 0, "os.listdir": 0, "os.scandir": 0, "socket.connect": 1, "subprocess.Popen": 0, "os.system": 0}
 
@@ -92,9 +93,9 @@ def forget_peak() -> None:
 
 
 def measured(door: Door, path: Path, watch: Watch) -> tuple[str | None, float, int]:
-    """The message that refuses a file, if any; the seconds and the bytes that reading it took."""
+    """The message that refuses a file, if any; the CPU seconds and the bytes that reading it took."""
     forget_peak()
-    before, begun = peak_memory(), time.perf_counter()
+    before, begun = peak_memory(), time.process_time()
     faulthandler.dump_traceback_later(SECONDS, exit=True)  # compiled code cannot be interrupted in a softer way
     message = None
     try:
@@ -104,7 +105,7 @@ def measured(door: Door, path: Path, watch: Watch) -> tuple[str | None, float, i
         message = str(problem)
     finally:
         faulthandler.cancel_dump_traceback_later()
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     return message, seconds, peak_memory() - before
 
 
@@ -121,12 +122,12 @@ def judge(door: Door, number: int, seed: int, folder: Path) -> dict:
     watch = Watch([path.parent if door.folder else path], folder / "outside")
     for content in seeds:  # so that what is imported or compiled once is there
         path.write_bytes(content)
-        assert measured(door, path, watch)[0] is None or b"3\n0" in content, "a sound file was refused"
+        measured(door, path, watch)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
     if pages:
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ADDRESS_SPACE,) * 2)
     told = {"files": 0, "read": 0, "refused": 0, "seconds": 0.0, "slowest": 0.0, "memory": 0, "longest": 0}
-    grown_from, begun = peak_memory(), time.perf_counter()
+    grown_from, begun = peak_memory(), time.process_time()
     for content in mutants(seeds, number, rng, door.mutators):
         path.write_bytes(content)
         limit = door.memory + MEMORY_PER_BYTE * len(content)
@@ -139,11 +140,11 @@ def judge(door: Door, number: int, seed: int, folder: Path) -> dict:
         if message is not None:
             assert message.isprintable(), message
             assert len(message) <= LONGEST, message
-            assert "memory" not in message.lower().replace("with --memory", ""), message
+            assert not any(word in message for word in IN_VAIN), message
         told["read" if message is None else "refused"] += 1
         told |= {"files": told["files"] + 1, "longest": max(told["longest"], len(message or ""))}
         told |= {"slowest": max(told["slowest"], seconds), "memory": max(told["memory"], taken)}
-    return told | {"seconds": time.perf_counter() - begun}
+    return told | {"seconds": time.process_time() - begun}
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from fuzz_doors import DOORS
+from fuzz_doors import DOORS, ROOT
 
 from danet.datasets.readers.nw_ucla import read_nw_ucla
 from danet.errors import BadRecording
@@ -35,6 +34,36 @@ def test_damaged_files_are_read_or_refused(door, tmp_path):
     assert told["read"] + told["refused"] == told["files"] == int(FILES)
     assert told["read"] > 0.02 * told["files"]
     assert told["refused"] > 0.2 * told["files"]
+
+
+WRONG = {  # what a reader must not do, and what the judge says of it
+    "raise ValueError('of its own')": "ValueError: of its own",
+    "open('/etc/hostname').close()": "looked at [\"open '/etc/hostname'\"]",
+    "ctypes.CDLL(None).open(b'outside/bait', 0)": "looked at ['the bait in the folder outside']",
+    "bytearray(99_000_000)": "bytes of memory",
+    "kept.append(b'x' * 1_000_000)": "memory that grows with the number of files",
+    "raise UserError('MemoryError')": "AssertionError: MemoryError",
+    "os.abort()": "Fatal Python error: Aborted",
+}
+
+
+@pytest.mark.parametrize("deed", WRONG)
+def test_judge_sees_what_a_reader_must_not_do(deed, tmp_path):
+    lines = [
+        "from fuzz_judge import *",
+        "from fuzz_mutators import TEXT",
+        f"kept, deed, folder = [], {deed!r}, Path({os.fspath(tmp_path)!r})",
+        "faulthandler.enable()",
+        "judge(Door('a', lambda *_: [b'x'], lambda path: exec(deed), TEXT), 150, 1, folder)",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.fspath, (ROOT, JUDGE.parent)))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert WRONG[deed] in done.stderr
 
 
 @pytest.mark.parametrize("number", ["9" * 4000, "9" * 5000, "1e39", "-1e400", "true", "null", '"1"', "[]", "{}"])

@@ -12,6 +12,7 @@ from danet.config.base import REMOVED, RENAMED, overlaid
 from danet.config.networks import NETWORKS
 from danet.config.settings import Config, check_config, read_config
 from danet.errors import UserError
+from danet.pipeline.runs import requested_runs
 from danet.skeleton.layout import read_layout
 from tools.generate import schema, settings_page
 
@@ -374,3 +375,16 @@ def test_settings_are_all_explained():
                 assert part.description, f"{group}.{name}"
                 explained += 1
     assert explained > 60
+
+
+@pytest.mark.parametrize("runs", ["auto", "demo", "custom", "ntu60"])
+@pytest.mark.parametrize("data", ["a" * 300, "a\0b", "a/" * 3000])
+def test_folder_that_no_system_takes_is_one_that_is_not_there(runs, data):
+    config = check_config({"data": data, "runs": runs})
+    if runs in ("auto", "demo"):
+        assert {dataset for dataset, _ in requested_runs(config)} == {"demo"}
+        return
+    with pytest.raises(UserError) as caught:
+        requested_runs(config)
+    assert len(str(caught.value)) <= 500
+    assert ", got " in str(caught.value)

@@ -249,3 +249,11 @@ def test_predictor_refuses_weights_that_no_probabilities_come_of(tmp_path, rng):
     with pytest.raises(UserError) as caught:
         Predictor(path).scores(walk)
     assert "expected a network that gives probabilities" in line_about(path, caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"confidence_power": "4"}, {"confidence_power": 10**30}, {"temperature": "1"}])
+def test_load_model_refuses_what_scores_cannot_be_computed_with(tmp_path, changes):
+    write(tmp_path / "w.safetensors", **changes)
+    with pytest.raises(UserError) as caught:
+        load_model(tmp_path / "w.safetensors")
+    assert f"'{next(iter(changes))}': expected " in line_about(tmp_path / "w.safetensors", caught.value)

@@ -1,5 +1,6 @@
 """Says which runs the settings ask for, and in which folders they lie."""
 
+import os
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,7 @@ def own_data(config: Config) -> Path:
 
 def in_place(dataset: Dataset, data: str | Path) -> bool:
     """Whether every raw folder of a data set is there with something in it."""
-    return all(folder.is_dir() and any(folder.iterdir()) for folder in raw_folders(dataset, data))
+    return all(os.path.isdir(folder) and any(folder.iterdir()) for folder in raw_folders(dataset, data))
 
 
 def requested_runs(config: Config) -> list[tuple[str, str]]:

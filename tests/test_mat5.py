@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from danet.datasets.readers.mat5 import LARGEST_BYTES, read_mat5
+from danet.datasets.readers.mat5 import LARGEST_BYTES, MOST_ELEMENTS, read_mat5
 from danet.datasets.readers.uestc import read_uestc
 from danet.errors import BadRecording
 
@@ -64,6 +64,17 @@ def test_read_mat5_bounds_all_elements_together():
     assert read_mat5(mat()[:128] + 2 * element) == {}
     with pytest.raises(ValueError, match="too large"):
         read_mat5(mat()[:128] + 3 * element)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_read_mat5_refuses_more_elements_than_anybody_writes(compressed):
+    elements = bytes(8 * MOST_ELEMENTS)
+    packed = zlib.compress(elements)
+    content = mat()[:128] + (struct.pack("<II", 15, len(packed)) + packed if compressed else elements)
+    if not compressed:
+        assert read_mat5(content) == {}
+    with pytest.raises(ValueError, match="more than 10,000 elements"):
+        read_mat5(content if compressed else content + bytes(8))
 
 
 def test_read_mat5_refuses_truncated_file(rng):

@@ -107,6 +107,13 @@ def test_predictor_refuses_what_is_no_exported_network(trained, tmp_path):
         Predictor(tmp_path / "other.onnx")
 
 
+def test_refused_network_is_told_of_by_nobody_else(exported, tmp_path, capfd):
+    """ONNX Runtime would print four lines on stdout before it tries once more."""
+    (tmp_path / "x.onnx").write_bytes(exported.read_bytes().replace(b"channels", b"channel\xff"))
+    assert "expected a network that danet exported" in refusal(tmp_path / "x.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(("written", "got"), [(None, "1; train it anew"), (3, "3; update danet")])
 def test_predictor_refuses_an_exported_network_of_another_format(exported, tmp_path, written, got):
     """Networks that 0.1 exported name no format."""

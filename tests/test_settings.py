@@ -12,6 +12,7 @@ from danet.config.base import REMOVED, RENAMED, overlaid
 from danet.config.networks import NETWORKS
 from danet.config.settings import Config, check_config, read_config
 from danet.errors import UserError
+from danet.pipeline.runs import requested_runs
 from danet.skeleton.layout import read_layout
 from tools.generate import schema, settings_page
 
@@ -78,6 +79,9 @@ def test_config_that_is_shipped_is_sound():
             "streams', joint, got bone",
         ),
         ({"model": {"encoders": [[]]}}, "'model.encoders.0': "),
+        ({"runs": [1]}, "'runs.0': expected text, got 1"),
+        ({"runs": 3}, "'runs': expected a list, got 3"),
+        ({"ablate": ["demo", ["b"]]}, "'ablate.1': expected text, got ['b']"),
     ],
 )
 def test_check_config_names_what_is_wrong(values, named):
@@ -388,3 +392,16 @@ def test_messages_have_no_words_of_python_or_pydantic(settings, message):
     with pytest.raises(UserError) as caught:
         check_config(settings)
     assert str(caught.value).endswith(message)
+
+
+@pytest.mark.parametrize("runs", ["auto", "demo", "custom", "ntu60"])
+@pytest.mark.parametrize("data", ["a" * 300, "a\0b", "a/" * 3000])
+def test_folder_that_no_system_takes_is_one_that_is_not_there(runs, data):
+    config = check_config({"data": data, "runs": runs})
+    if runs in ("auto", "demo"):
+        assert {dataset for dataset, _ in requested_runs(config)} == {"demo"}
+        return
+    with pytest.raises(UserError) as caught:
+        requested_runs(config)
+    assert len(str(caught.value)) <= 500
+    assert ", got " in str(caught.value)

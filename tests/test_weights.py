@@ -15,7 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from danet.errors import UserError
+from danet.inference.predictor import Predictor
 from danet.models.weights import build_model, describe, load_model, read_tensors, save_weights
+from danet.skeleton.recording import Sequence
 
 ABOUT = {
     "model": {"name": "danet", "width": 16, "blocks": 1, "heads": 2},
@@ -93,6 +95,7 @@ import resource, sys
 sys.path[:0] = {[os.fspath(Path(__file__).parent), *sys.path]!r}
 from pathlib import Path
 from danet.errors import UserError
+from danet.inference.predictor import Predictor
 from test_weights import write
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -230,3 +233,27 @@ def test_load_model_refuses_files_that_lie_beside_weights(tmp_path):
         save_weights(file, model.state_dict(), state)
         with pytest.raises(UserError, match="expected a network with its description, got a file without one"):
             load_model(file)
+
+
+def test_predictor_refuses_weights_that_no_probabilities_come_of(tmp_path, rng):
+    """Finite weights whose products are not, in a file without a hash, as older ones are."""
+    path = tmp_path / "w.safetensors"
+    model = write(path, prepare={})
+    with safe_open(path, framework="pt") as file:
+        description = json.loads(file.metadata()["danet"])
+    description.pop("tensors_hash")
+    state = {key: value * 1e38 if value.is_floating_point() else value for key, value in model.state_dict().items()}
+    state = {key: value.nan_to_num() if value.is_floating_point() else value for key, value in state.items()}
+    save_file(state, path, {"danet": json.dumps(description)})
+    walk = Sequence("walk", rng.normal(size=(9, 1, 25, 3)).astype(np.float32))
+    with pytest.raises(UserError) as caught:
+        Predictor(path).scores(walk)
+    assert "expected a network that gives probabilities" in line_about(path, caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"confidence_power": "4"}, {"confidence_power": 10**30}, {"temperature": "1"}])
+def test_load_model_refuses_what_scores_cannot_be_computed_with(tmp_path, changes):
+    write(tmp_path / "w.safetensors", **changes)
+    with pytest.raises(UserError) as caught:
+        load_model(tmp_path / "w.safetensors")
+    assert f"'{next(iter(changes))}': expected " in line_about(tmp_path / "w.safetensors", caught.value)

@@ -1,6 +1,6 @@
 """What all settings share: they are frozen, checked, and refused by name."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -126,12 +126,12 @@ def _explain(error: Any, kind: type[BaseModel], values: Mapping[str, Any]) -> st
     place: list[str] = []
     inside: Any = values
     for key in error["loc"]:
-        if isinstance(inside, Mapping) and key not in inside and error["type"] != "missing":
-            continue  # the network that was chosen
-        if isinstance(inside, (list, tuple)) and not isinstance(key, int):
-            continue  # one of several forms
+        if error["type"] != "missing":
+            keys: Container[Any] = range(len(inside)) if isinstance(inside, (list, tuple)) else ()
+            if key not in (inside if isinstance(inside, Mapping) else keys):
+                continue  # the network that was chosen, or one of several forms
+            inside = inside[key]
         place.append(one_line(str(key), LONGEST_NAME))
-        inside = inside[key] if isinstance(inside, (Mapping, list, tuple)) and error["type"] != "missing" else None
     name = f"'{'.'.join(place)}': " if place else ""
     if error["type"] == "extra_forbidden":
         old = ".".join(place[-2:])

@@ -51,7 +51,7 @@ def own_data(folder: str | Path | None = None) -> Dataset:
     Errors: UserError that names file, line, column, what was expected and what was got.
     """
     folder = Path(folder or DEFAULT_FOLDER)
-    files = (file for file in (folder / TABLE, folder / LAYOUT) if file.exists())
+    files = (file for file in (folder / TABLE, folder / LAYOUT) if os.path.exists(file))
     return _make(folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
@@ -59,9 +59,9 @@ def own_data(folder: str | Path | None = None) -> Dataset:
 def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
     table, own_layout = folder / TABLE, folder / LAYOUT
     content = read_file(table, LARGEST_BYTES, what=f"a table of columns {', '.join(REQUIRED)}")
-    layout_content = read_file(own_layout, LARGEST_BYTES) if own_layout.exists() else b""
+    layout_content = read_file(own_layout, LARGEST_BYTES) if os.path.exists(own_layout) else b""
     rows = read_table(table, content)
-    layout = read_layout(own_layout) if own_layout.exists() else _layout_by_size(table, rows)
+    layout = read_layout(own_layout) if os.path.exists(own_layout) else _layout_by_size(table, rows)
     samples = _samples(table, rows)
     part_of = dict(zip(samples, (row.part for row in rows), strict=True))
     protocols = {}

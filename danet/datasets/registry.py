@@ -1,5 +1,6 @@
 """Finds data sets by name."""
 
+import os
 from pathlib import Path
 
 from danet.datasets.custom import CUSTOM, DEFAULT_FOLDER, PROTOCOLS, TABLE, own_data
@@ -32,4 +33,4 @@ def find_dataset(name: str, folder: str | Path | None = None) -> Dataset:
 def known_datasets(folder: str | Path | None = None) -> dict[str, Dataset]:
     """All data sets by name, own data among them where `folder` holds their table. Errors: UserError for own data."""
     folder = Path(folder or DEFAULT_FOLDER)
-    return DATASETS | ({CUSTOM: own_data(folder)} if (folder / TABLE).is_file() else {})
+    return DATASETS | ({CUSTOM: own_data(folder)} if os.path.isfile(folder / TABLE) else {})

@@ -40,19 +40,21 @@ class OnnxBackend:
         options.log_severity_level = 4
         options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
-            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             self.description: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map["danet"])
+            inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+            self._inputs, self.outputs = ([each.name for each in arrays] for arrays in (inputs, outputs))
+            shapes = {each.name: list(each.shape) for each in (*inputs, *outputs)}
         except Exception as error:  # ONNX Runtime's errors have no common class of their own
             raise UserError(f"{where}: expected a network that danet exported, got {brief(error)}") from None
         described = read_description(self.description, where)
         self._actions = len(described.actions)
-        self._inputs = [each.name for each in self.session.get_inputs()]
-        self.outputs = [each.name for each in self.session.get_outputs()]
-        self._check_arrays(described)
+        self._check_arrays(described, shapes)
 
-    def _check_arrays(self, described: Description) -> None:
+    def _check_arrays(self, described: Description, shapes: dict[str, list]) -> None:
         """Errors: UserError for other inputs and outputs than those of an exported network of that description."""
-        shapes = {each.name: list(each.shape) for each in (*self.session.get_inputs(), *self.session.get_outputs())}
         if not {*self._inputs} <= {*INPUTS}:  # what a network does not use, its file may lack
             got = brief(", ".join(self._inputs))
             raise UserError(f"{self._where}: expected inputs among {', '.join(INPUTS)}, got {got}")

@@ -44,7 +44,17 @@ class Predictor:
         Errors: UserError when a file cannot be read or shows nobody.
         """
         views = Sequences([self.sequence(file) for file in files], self.layout, self.clips)
-        return multi_view_scores(self.backend, views, np.arange(len(files))[None])[0]
+        return self._scores(views, np.arange(len(files))[None])[0]
+
+    def _scores(self, sequences: Sequences, performances: np.ndarray) -> np.ndarray:
+        """As `multi_view_scores`. Errors: UserError for weights that no probabilities come of."""
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            scores = multi_view_scores(self.backend, sequences, performances)
+        if not np.isfinite(scores).all():
+            raise UserError(
+                f"{self.weights}: expected a network that gives probabilities, got numbers beyond all bounds"
+            )
+        return scores
 
     @property
     def unknown_below(self) -> float:
@@ -83,7 +93,7 @@ class Predictor:
         Errors: UserError when one cannot be read or shows nobody.
         """
         sequences = Sequences([self.sequence(recording) for recording in recordings], self.layout, self.clips)
-        return multi_view_scores(self.backend, sequences, np.arange(len(sequences))[:, None])
+        return self._scores(sequences, np.arange(len(sequences))[:, None])
 
     def joint_attention(self, recording: Recording) -> np.ndarray:
         """(V,) the share of the attention that each joint of one recording gets, parts left out.

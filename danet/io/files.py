@@ -109,6 +109,8 @@ def read_file(
     UserError, or what `refuse` makes.
     """
     refuse = refuse or (lambda expected, got: UserError(f"{path}: expected {expected}, got {got}"))
+    if "\0" in os.fspath(path):
+        raise refuse(what, "none")
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):

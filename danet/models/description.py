@@ -25,9 +25,9 @@ class Description(Settings):
     layout: Layout
     actions: tuple[str, ...] = Field(min_length=1)
     uses_pairs: StrictBool
-    confidence_power: float = Field(ge=0)
-    temperature: float = Field(gt=0)
-    unknown_below: float | None = None
+    confidence_power: float = Field(strict=True, ge=0, le=1000)
+    temperature: float = Field(strict=True, gt=0)
+    unknown_below: float | None = Field(None, strict=True)
     prepare: Prepare | None = None
 
     @model_validator(mode="after")

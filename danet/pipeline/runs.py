@@ -22,7 +22,7 @@ def holds_anything(folder: Path) -> bool:
     """Whether there is anything at a raw folder's place, usable or not; hidden files do not count."""
     try:
         return any(not name.startswith(".") for name in os.listdir(folder))
-    except OSError:
+    except (OSError, ValueError):
         return os.path.lexists(folder)  # a file, a link to nothing, or a folder that cannot be read
 
 

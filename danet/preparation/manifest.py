@@ -24,12 +24,12 @@ PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 def raw_folders(dataset: Dataset, data: str | Path) -> list[Path]:
     """Where a data set's raw files lie below the data folder: those of its folders that are there, all if none is."""
     folders = [Path(data) / folder for folder in dataset.folders]
-    return [folder for folder in folders if folder.is_dir()] or folders
+    return [folder for folder in folders if os.path.isdir(folder)] or folders
 
 
 def names_in(dataset: Dataset, folders: Sequence[Path]) -> Iterator[str]:
     """The name of each file, at any depth, that is named as a sample of the data set, as it is found."""
-    for folder in folders:
+    for folder in filter(os.path.isdir, folders):
         for _, _, files in os.walk(folder):
             stems = (os.path.splitext(file)[0] for file in files if file.endswith(dataset.suffixes))
             yield from (stem for stem in stems if dataset.parse_name(stem))

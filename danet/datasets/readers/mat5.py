@@ -18,6 +18,7 @@ NUMERIC_CLASSES = range(6, 16)  # double, single and the integers; not text, cel
 COMPLEX = 0x0800
 LARGEST_BYTES = 1 << 26  # of what a file's compressed elements may grow to: 30 times the longest recording
 MOST_NUMBERS = LARGEST_BYTES // 8  # of one array; as float64, they take as many bytes
+MOST_ELEMENTS = 10_000  # of a file, which takes time for each, however small
 MOST_DIMENSIONS = 8
 LONGEST_NAME = 63  # letters, as in MATLAB
 
@@ -28,17 +29,24 @@ def read_mat5(content: bytes) -> dict[str, np.ndarray]:
     order = marks.get(content[HEADER_BYTES - 2 : HEADER_BYTES])
     if order is None:
         raise ValueError("no MATLAB 5 header")
-    arrays, left = {}, LARGEST_BYTES
-    for kind, data in _elements(content[HEADER_BYTES:], order):
-        inner = iter([(kind, data)])
+    arrays = {}
+    for count, (kind, matrix) in enumerate(_all_elements(content[HEADER_BYTES:], order)):
+        if count == MOST_ELEMENTS:
+            raise ValueError(f"more than {MOST_ELEMENTS:,} elements")
+        if kind == MATRIX and (named := _array(matrix, order)) is not None:
+            arrays[named[0]] = named[1]
+    return arrays
+
+
+def _all_elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """(type, data) of the elements; after each compressed one, of those in it."""
+    left = LARGEST_BYTES
+    for kind, data in _elements(content, order):
+        yield kind, data
         if kind == COMPRESSED:
             inflated = _inflated(data, left)
             left -= len(inflated)
-            inner = _elements(inflated, order)
-        for kind_inside, matrix in inner:
-            if kind_inside == MATRIX and (named := _array(matrix, order)) is not None:
-                arrays[named[0]] = named[1]
-    return arrays
+            yield from _elements(inflated, order)
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:

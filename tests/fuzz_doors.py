@@ -49,6 +49,7 @@ def read_recording(path: Path) -> None:
     assert bodies.frame.shape == bodies.body.shape == (rows,)
     assert bodies.joints.shape == (rows, layout.size, 3)
     assert (bodies.frame.dtype, bodies.body.dtype, bodies.joints.dtype) == (np.int32, np.int64, np.float32)
+    assert np.isfinite(bodies.joints).all()
     assert bodies.frame[0] >= 0
     assert bodies.frame[-1] < bodies.frames
     assert (np.diff(bodies.frame) >= 0).all()
@@ -65,13 +66,26 @@ def read_skeleton(path: Path) -> None:
     sightings, joints = [], []
     for frame in range(frames):
         for _ in range(int(next(remaining)[0])):
-            sightings.append((frame, int(next(remaining)[0])))
+            sightings.append((frame, signed(int(next(remaining)[0]))))
             assert int(next(remaining)[0]) == 25
-            joints.append([[float(text) for text in next(remaining)[:3]] for _ in range(25)])
+            joints.append([[number(text) for text in next(remaining)[:3]] for _ in range(25)])
     assert next(remaining, None) is None
     assert bodies.frames == frames
     assert list(zip(bodies.frame, bodies.body, strict=True)) == sightings
-    assert np.array_equal(bodies.joints, np.array(joints, np.float64).reshape(-1, 25, 3).astype(np.float32))
+    with np.errstate(over="ignore"):
+        places = np.array(joints, np.float64).reshape(-1, 25, 3).astype(np.float32)
+    places[~np.isfinite(places).all(axis=2)] = 0  # not seen
+    assert np.array_equal(bodies.joints, places)
+
+
+def number(text: bytes) -> float:
+    """A coordinate as Python reads it; NaN where no number stands."""
+    return np.nan if b"#" in text else float(text)
+
+
+def signed(number: int) -> int:
+    """An integer of 64 bits with a sign, of the same bits."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def skeleton_seeds(_, rng):

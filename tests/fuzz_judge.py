@@ -7,6 +7,7 @@ ends with the first file that is not, and leaves it in the folder.
 import ctypes
 import faulthandler
 import json
+import logging
 import os
 import re
 import resource
@@ -150,4 +151,5 @@ def judge(door: Door, number: int, seed: int, folder: Path) -> dict:
 if __name__ == "__main__":
     faulthandler.enable()
     name, number, seed, folder = sys.argv[1:]
+    logging.disable()
     print(json.dumps(judge(DOORS[name], int(number), int(seed), Path(folder))))

@@ -66,7 +66,7 @@ def test_judge_sees_what_a_reader_must_not_do(deed, tmp_path):
     assert WRONG[deed] in done.stderr
 
 
-@pytest.mark.parametrize("number", ["9" * 4000, "9" * 5000, "1e39", "-1e400", "true", "null", '"1"', "[]", "{}"])
+@pytest.mark.parametrize("number", ["9" * 4000, "9" * 5000, "true", '"1"', "[]", "{}"])
 def test_read_nw_ucla_refuses_values_that_are_no_number(number):
     frame = [[0.5, 1.0, 2.0]] * 20
     content = json.dumps({"skeletons": [frame]}).replace("0.5", number, 1).encode()

@@ -20,10 +20,12 @@ def own_data(config: Config) -> Path:
 
 def holds_anything(folder: Path) -> bool:
     """Whether there is anything at a raw folder's place, usable or not; hidden files do not count."""
+    if not os.path.isdir(folder):
+        return os.path.lexists(folder)  # a file, or a link to nothing
     try:
         return any(not name.startswith(".") for name in os.listdir(folder))
-    except (OSError, ValueError):
-        return os.path.lexists(folder)  # a file, a link to nothing, or a folder that cannot be read
+    except OSError:
+        return True  # it cannot be read
 
 
 def requested_runs(config: Config, tell: Callable[[str], object] = lambda _: None) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ def read_recording(read: Reader, name: str, path: str) -> Bodies:
 
     Errors: BadRecording, as for `read_raw_file`, and when it shows nobody or somebody too far out.
     """
-    bodies = _finite(read_raw_file(read, name, path))
+    bodies = finite(read_raw_file(read, name, path))
     if not len(bodies.frame):
         raise BadRecording(path, A_BODY, f"{bodies.frames} frames, all without one")
     far = ~(np.abs(bodies.joints) <= FARTHEST).all(axis=(1, 2))
@@ -49,7 +49,7 @@ def read_recording(read: Reader, name: str, path: str) -> Bodies:
     return bodies
 
 
-def _finite(bodies: Bodies) -> Bodies:
+def finite(bodies: Bodies) -> Bodies:
     finite = np.isfinite(bodies.joints).all(axis=2)
     if finite.all():
         return bodies

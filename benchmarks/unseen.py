@@ -17,7 +17,8 @@ import pandas as pd
 from danet.datasets.demo import DEMO
 from danet.inference.predictor import Predictor
 from danet.inference.recordings import prepared
-from danet.preparation.parse import finite, read_recording
+from danet.preparation.parse import read_recording
+from danet.preparation.unseen import zero_what_is_not_finite
 from danet.skeleton.layout import KINECT_V2
 
 MARKERS = {"(0, 0, 0)": 0, "(-1, -1, -1)": -1, "NaN": np.nan}
@@ -63,7 +64,8 @@ def main() -> None:
         changed = []
         for bodies in recordings:
             joints = np.where(change(bodies.joints, rng)[:, :, None], np.float32(marker), bodies.joints)
-            changed.append(prepared(finite(replace(bodies, joints=joints)), predictor.prepare, predictor.layout))
+            lacking = zero_what_is_not_finite(replace(bodies, joints=joints))
+            changed.append(prepared(lacking, predictor.prepare, predictor.layout))
         right = np.zeros(len(changed), bool)
         kept = [index for index, sequence in enumerate(changed) if sequence is not None]
         right[kept] = predictor.scores_of_each([changed[i] for i in kept]).argmax(axis=1) == labels[kept]

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 MOVE = """
 import numpy as np
-from danet.preparation.denoise import motion_of
+from danet.preparation.tracks import motion_of
 print(motion_of(np.eye(3, dtype=np.float32)[:, None]), len(motion_of.stats.cache_path or ""))
 """
 

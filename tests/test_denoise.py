@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from danet.config.settings import Prepare
 from danet.datasets.readers.any_file import reader
 from danet.preparation.centre import centre
-from danet.preparation.denoise import denoise, motion_of, sound_frames, write_audit
+from danet.preparation.denoise import denoise, write_audit
 from danet.preparation.parse import read_recording
+from danet.preparation.tracks import motion_of, sound_frames
 from danet.skeleton.layout import KINECT_V2, read_layout
 from danet.skeleton.recording import Bodies
 

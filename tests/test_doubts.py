@@ -326,3 +326,13 @@ def test_predict_tells_doubts_on_stderr_alone(write, command, tmp_path):
         assert (code, len(json.loads(printed))) == (0, 34)
         assert error.count("danet: key points of a picture? 34 of 34 recordings: z is 0 throughout\n") == expected
         assert len([line for line in error.splitlines() if line.startswith("danet: ")]) == expected
+
+
+def test_joints_not_found_are_told_and_not_refused(caplog):
+    joints = np.random.default_rng(0).normal(0, 0.4, (20, 1, 25, 3)).astype(np.float32) + 3
+    joints[:, :, 0] = 0
+    assert "unseen" not in doubts_of(bodies_of("one", joints), KINECT_V2), "as the origin of centred coordinates"
+    joints[3, :, 1] = np.nan
+    assert "unseen" in doubts_of(bodies_of("more", joints), KINECT_V2)
+    tell_doubts("custom", [{"doubts": "unseen"}], strict=True)
+    assert "custom: joints not found? more than one joint a frame" in caplog.text

@@ -5,7 +5,6 @@ The stage writes records of kind bodies, a table with a row for each file that w
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from danet.io.files import written_whole
 from danet.io.store import Record, write_records
 from danet.preparation.parallel import ordered_map
 from danet.preparation.revisions import content_hash, write_contents
+from danet.preparation.unseen import zero_what_is_not_finite
 from danet.skeleton.recording import Bodies
 
 SET_ASIDE_COLUMNS = ["name", "file", "reason", "line", "frame", "body", "expected", "got"]
@@ -39,7 +39,7 @@ def read_recording(read: Reader, name: str, path: str) -> Bodies:
 
     Errors: BadRecording, as for `read_raw_file`, and when it shows nobody or somebody too far out.
     """
-    bodies = finite(read_raw_file(read, name, path))
+    bodies = zero_what_is_not_finite(read_raw_file(read, name, path))
     if not len(bodies.frame):
         raise BadRecording(path, A_BODY, f"{bodies.frames} frames, all without one")
     far = ~(np.abs(bodies.joints) <= FARTHEST).all(axis=(1, 2))
@@ -47,15 +47,6 @@ def read_recording(read: Reader, name: str, path: str) -> Bodies:
         frame = int(bodies.frame[far.argmax()]) + 1
         raise BadRecording(path, f"coordinates within {FARTHEST:,.0f} m", "one beyond", frame=frame)
     return bodies
-
-
-def finite(bodies: Bodies) -> Bodies:
-    finite = np.isfinite(bodies.joints).all(axis=2)
-    if finite.all():
-        return bodies
-    joints = np.where(finite[:, :, None], bodies.joints, 0)
-    shown = finite.all(axis=1) | joints.any(axis=(1, 2))
-    return replace(bodies, frame=bodies.frame[shown], body=bodies.body[shown], joints=joints[shown])
 
 
 def read_or_excuse(dataset: str, folder: Path | None, item: tuple[str, str]) -> Bodies | BadRecording:

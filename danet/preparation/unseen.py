@@ -3,10 +3,23 @@
 Files say so by a joint at exactly (0, 0, 0) or (-1, -1, -1), or by what is no number, which stands here as (0, 0, 0).
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from danet.compiled import compiled
 from danet.skeleton.layout import Layout
+from danet.skeleton.recording import Bodies
+
+
+def zero_what_is_not_finite(bodies: Bodies) -> Bodies:
+    """The bodies with each joint at (0, 0, 0) that is not finite, without sightings of which nothing else is left."""
+    finite = np.isfinite(bodies.joints).all(axis=2)
+    if finite.all():
+        return bodies
+    joints = np.where(finite[:, :, None], bodies.joints, 0)
+    shown = finite.all(axis=1) | joints.any(axis=(1, 2))
+    return replace(bodies, frame=bodies.frame[shown], body=bodies.body[shown], joints=joints[shown])
 
 
 @compiled

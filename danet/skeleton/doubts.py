@@ -43,8 +43,10 @@ KINDS = {
     "mirrored": Kind("x mirrored, or left and right exchanged?", "the toes are behind the ankles"),
     "order": Kind("joints in another order?", "the bones, or the head, are not where the layout has them"),
     "changing": Kind("no skeleton?", "the bones change their length by half and more"),
+    "unseen": Kind("joints not found?", "more than one joint a frame, on average; they are bridged"),
 }
 FLAT = ("flat",)  # what may be meant so
+NOT_WRONG = (*FLAT, "unseen")  # what preparation copes with
 
 
 class Figures(NamedTuple):
@@ -78,7 +80,11 @@ def doubts_of(bodies: Bodies, layout: Layout) -> list[str]:
     if len(bodies.index.ids) > 1:
         joints = joints[bodies.index.track == np.bincount(bodies.index.track).argmax()]
     joints = np.array(joints[:: -(-len(joints) // FRAMES)], np.float32)  # a copy of one kind, compiled for once
-    return list(_judged(Figures(*_measured(joints, layout.bones, layout.twin_bones, layout.sides, *layout.anatomy))))
+    lost = ~np.isfinite(joints).all(axis=2) | (joints == 0).all(axis=2) | (joints == -1).all(axis=2)
+    lacking = ["unseen"] if lost.sum() > len(joints) else []
+    return lacking + list(
+        _judged(Figures(*_measured(joints, layout.bones, layout.twin_bones, layout.sides, *layout.anatomy)))
+    )
 
 
 def _judged(of: Figures) -> Iterable[str]:

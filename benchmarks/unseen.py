@@ -72,7 +72,7 @@ def main() -> None:
         rows.append({"case": name, "recordings": len(right), "right": int(right.sum())})
         print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
-    table["right_percent"] = 100 * table["right"] / table["recordings"]
+    table["right_percent"] = (100 * table["right"] / table["recordings"]).round(1)
     table.to_csv(options.out / "unseen.csv", index=False)
 
 

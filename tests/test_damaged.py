@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import BAD, FIRST, GOOD, JOINT_LINE, SECOND, START, fill, recording
+from conftest import BAD, FIRST, GOOD, JOINT_LINE, SECOND, START, fill, kinect_text, recording
 
 from danet.cli import main
 from danet.datasets.readers import raw_file
@@ -220,7 +220,9 @@ NOT_SHOWN = {
     "one_empty_frame": (b"1\n0\n", NOBODY),
     "no_frames": (b"0\n", NOBODY),
 }
-NOT_SHOWN["short_bodies"] = (recording(9, (FIRST, SECOND), frames=11), NOBODY_KEPT)
+SIX = np.arange(25)[:, None] < 6  # joints that are found
+HARDLY_SEEN = kinect_text([[(FIRST, (0.5 + SIX) * SIX)]] * 11)
+NOT_SHOWN["hardly_seen"] = (HARDLY_SEEN, NOBODY_KEPT)
 
 
 @pytest.mark.parametrize("case", NOT_SHOWN)

@@ -128,7 +128,7 @@ def test_read_nw_ucla_reads_one_body():
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"{}", b'{"skeletons": 3}', b'{"skeletons": []}', b'{"skeletons": [[[1, 2]]]}', b"[" * 100_000]
-    + [b'{"skeletons": [[' + b"[1, 2, NaN]," * 19 + b"[1, 2, 3]]]}", b"\xff\xfe"],
+    + [b"\xff\xfe"],
 )
 def test_read_nw_ucla_refuses_other_files(content):
     with pytest.raises(BadRecording):

@@ -232,19 +232,20 @@ def test_stages_log_doubts_and_refuse_them_if_strict(write, tmp_path, caplog):
     dataset = own_data(write(lambda joints: joints * [1, -1, 1]))
     caplog.set_level(logging.INFO)
     manifest = make_manifest(dataset, [])
-    paths = [tmp_path / name for name in ("bodies.h5", "set_aside.parquet", "actors.h5", "audit.parquet")]
+    parsed = [tmp_path / name for name in ("bodies.h5", "set_aside.parquet", "contents.parquet")]
+    actors, audit = tmp_path / "actors.h5", tmp_path / "audit.parquet"
     for strict in (False, True):
         settings = Prepare(strict=strict)
-        parse(manifest, dataset, *paths[:2], settings=settings, jobs=1)
+        parse(manifest, dataset, *parsed, settings=settings, jobs=1)
         assert "custom: joints taken for those of kinect_v2_25, guessed from 25 joints" in caplog.text
         caplog.clear()
         if strict:
-            paths[2].unlink()
+            actors.unlink()
             with pytest.raises(UserError, match=r"custom: expected people in metres.* y points down"):
-                denoise_all(paths[0], paths[2], paths[3], settings)
-            assert not paths[2].exists()
+                denoise_all(parsed[0], actors, audit, settings)
+            assert not actors.exists()
         else:
-            denoise_all(paths[0], paths[2], paths[3], settings)
+            denoise_all(parsed[0], actors, audit, settings)
         assert "custom: y points down? 34 of 34 recordings: the head is below the feet" in caplog.text
 
 

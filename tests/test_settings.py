@@ -79,9 +79,9 @@ def test_config_that_is_shipped_is_sound():
             "streams', joint, got bone",
         ),
         ({"model": {"encoders": [[]]}}, "'model.encoders.0': "),
-        ({"runs": [1]}, "'runs.0': expected text, got 1"),
-        ({"runs": 3}, "'runs': expected a list, got 3"),
-        ({"ablate": ["demo", ["b"]]}, "'ablate.1': expected text, got ['b']"),
+        ({"runs": [1]}, "'runs': expected a name, or a list of names, got [1]"),
+        ({"runs": 3}, "'runs': expected a name, or a list of names, got 3"),
+        ({"ablate": ["demo", ["b"]]}, "'ablate': expected a name, or a list of names, got ['demo', ['b']]"),
     ],
 )
 def test_check_config_names_what_is_wrong(values, named):

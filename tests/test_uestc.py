@@ -298,6 +298,7 @@ def test_average_folds_without_validation_part(tmp_path):
         (tmp_path / fold).mkdir()
         names = [f"a1_d{view}_p{person:03}_c2" for view in range(1, views + 1) for person in (1, 2)]
         scores = pd.DataFrame({"name": names, "label": 1, "prediction": [1, int(right)] * views})
+        scores = scores.assign(segment=0, copy="", scores=[[0.5, 0.5]] * len(names))
         scores.to_parquet(tmp_path / fold / "scores.parquet")
         metrics = {"dataset": "uestc", "protocol": f"cross_view_2/{fold}", "method": "danet", "seed": 0, "top1": right}
         metrics |= {"simulated": False, "parameters": 1, "top5": 1.0, "seconds": 2, "validation_top1": None}

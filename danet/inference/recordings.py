@@ -62,8 +62,10 @@ def read_sequence(
         doubts.add(doubts_of(bodies, layout))
     sequence = prepared(bodies, settings, layout)
     if sequence is None:
-        expected = f"a body in more than {settings.shortest_body} frames"
-        raise UserError(f"{file}: expected {expected}, got {len(bodies.index.ids)} bodies in fewer")
+        expected = f"a body with {settings.least_seen:.0%} of its joints found"
+        if settings.timing == "reference":
+            expected = f"a body in more than {settings.shortest_body} frames"
+        raise UserError(f"{file}: expected {expected}, got none among {len(bodies.index.ids)}")
     return sequence
 
 

@@ -29,22 +29,27 @@ def raw_folders(dataset: Dataset, data: str | Path) -> list[Path]:
 
 def names_in(dataset: Dataset, folders: Sequence[Path]) -> Iterator[str]:
     """The name of each file, at any depth, that is named as a sample of the data set, as it is found."""
-    for folder in filter(os.path.isdir, folders):
-        for _, _, files in os.walk(folder):
-            stems = (os.path.splitext(file)[0] for file in files if file.endswith(dataset.suffixes))
-            yield from (stem for stem in stems if dataset.parse_name(stem))
+    for _, files in _walk(folders):
+        stems = (os.path.splitext(file)[0] for file in files if file.endswith(dataset.suffixes))
+        yield from (stem for stem in stems if dataset.parse_name(stem))
 
 
 def no_recordings(dataset: Dataset, folders: Sequence[Path]) -> UserError:
     """Says that nothing in the folders is a recording of the data set, what is there instead, and what to do."""
     where = " and ".join(map(str, folders))
     expected = f"{dataset.name}: expected raw recordings in {where}, files that end in {', '.join(dataset.suffixes)}"
-    files = sorted(os.path.join(top, file) for folder in folders for top, _, names in os.walk(folder) for file in names)
+    files = sorted(os.path.join(top, file) for top, names in _walk(folders) for file in names)
     packed = [file for file in files if file.endswith(PACKED)]
     if packed:
         return UserError(f"{expected}, got an archive, {packed[0]}; unpack it there")
     got = f"other files, such as {files[0]}" if files else "none"
     return UserError(f"{expected}, got {got}; request them at {dataset.request}")
+
+
+def _walk(folders: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder at any depth, and the names of the files in it; nothing for a folder that is not there."""
+    for folder in filter(os.path.isdir, folders):
+        yield from ((top, files) for top, _, files in os.walk(folder))
 
 
 def find_files(folders: Sequence[Path], suffixes: Sequence[str]) -> list[RawFile]:

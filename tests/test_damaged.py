@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import BAD, FIRST, GOOD, JOINT_LINE, SECOND, START, fill, kinect_text, recording
+from conftest import BAD, FIRST, GOOD, JOINT_LINE, START, fill, kinect_text, recording
 
 from danet.cli import main
 from danet.datasets.readers import raw_file

@@ -220,7 +220,7 @@ NOT_SHOWN = {
     "one_empty_frame": (b"1\n0\n", NOBODY),
     "no_frames": (b"0\n", NOBODY),
 }
-SIX = np.arange(25)[:, None] < 6  # joints that are found
+SIX = np.arange(75).reshape(25, 3) < 18  # of the joints are found
 HARDLY_SEEN = kinect_text([[(FIRST, (0.5 + SIX) * SIX)]] * 11)
 NOT_SHOWN["hardly_seen"] = (HARDLY_SEEN, NOBODY_KEPT)
 

@@ -81,7 +81,7 @@ def doubts_of(bodies: Bodies, layout: Layout) -> list[str]:
         joints = joints[bodies.index.track == np.bincount(bodies.index.track).argmax()]
     joints = np.array(joints[:: -(-len(joints) // FRAMES)], np.float32)  # a copy of one kind, compiled for once
     lost = ~np.isfinite(joints).all(axis=2) | (joints == 0).all(axis=2) | (joints == -1).all(axis=2)
-    lacking = ["unseen"] if lost.sum() > len(joints) else []
+    lacking = ["unseen"] if lost[~lost.all(axis=1)].sum() > len(joints) else []
     return lacking + list(
         _judged(Figures(*_measured(joints, layout.bones, layout.twin_bones, layout.sides, *layout.anatomy)))
     )

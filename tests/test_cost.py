@@ -78,7 +78,7 @@ def test_estimate_decides_the_micro_batches_by_the_memory(tmp_path):
             train = run.train.model_copy(update={"grad_accum_steps": steps})
             little = told(memory, run.model_copy(update={"train": train}))
             assert (little["largest_batch"], little["grad_accum_steps"]) == (clips, 32 // clips)
-    with pytest.raises(UserError, match="memory for two clips"):
+    with pytest.raises(UserError, match="memory for 2 clips"):
         told(1 << 10)
 
 

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from danet.clips.streams import channel_count
 from danet.config.base import check
+from danet.config.clips import ClipSettings
+from danet.config.networks import DANetSettings
 from danet.config.settings import Run, Split
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.io.store import write_records
+from danet.models.base import ClipTensors, Output, SkeletonModel
 from danet.models.weights import read_tensors
 from danet.preparation.split import split
+from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Sequence
 from danet.training.train import train
 
@@ -20,6 +26,24 @@ SETTINGS = {
     "model": {"width": 16, "blocks": 1, "heads": 2},
     "train": {"epochs": 3, "warmup_epochs": 1, "batch_size": 8, "learning_rate": 0.01},
 }
+
+
+class Convolutional(SkeletonModel):
+    """A network of one convolution over time and a BatchNorm, with settings that DANet has too."""
+
+    def __init__(self, *, settings: DANetSettings, layout: Layout, clips: ClipSettings, actions: int):
+        super().__init__()
+        channels = channel_count(clips.streams, layout)
+        self.convolution = nn.Conv2d(channels, settings.width, (3, 1))
+        self.norm = nn.BatchNorm2d(settings.width)
+        self.label = nn.Linear(settings.width * layout.size, actions)
+
+    def encode(self, clips: ClipTensors, noise: Tensor | None = None) -> Tensor:
+        features = self.norm(self.convolution(clips.channels.permute(0, 3, 1, 2))).relu()  # (K, width, T, V)
+        return clips.mean_over_actors(features.mean(dim=2).flatten(1))
+
+    def classify(self, own: Tensor, other: Tensor) -> Output:
+        return Output(self.label(own))
 
 
 def make_prepared(folder: Path, *, subjects: int = 4, telling: bool = True, validation_share: float = 0.1) -> Path:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from made_training import Convolutional
 
 from danet.config.settings import check_config
 from danet.cost.estimate import estimate
 from danet.cost.measure import make_benchmark_run, measure
 from danet.datasets.demo import DEMO
 from danet.errors import UserError
+from danet.models.registry import CLASSES
 
 SETTINGS = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2, "expansion": 2}}
 CPU_ONLY = pytest.mark.skipif(torch.cuda.is_available(), reason="counts what is kept on the CPU")
@@ -78,8 +80,19 @@ def test_estimate_decides_the_micro_batches_by_the_memory(tmp_path):
             train = run.train.model_copy(update={"grad_accum_steps": steps})
             little = told(memory, run.model_copy(update={"train": train}))
             assert (little["largest_batch"], little["grad_accum_steps"]) == (clips, 32 // clips)
-    with pytest.raises(UserError, match="memory for two clips"):
+    with pytest.raises(UserError, match="memory for 2 clips"):
         told(1 << 10)
+
+
+@CPU_ONLY
+def test_estimate_cuts_no_batch_of_a_batch_norm(tmp_path, monkeypatch):
+    monkeypatch.setitem(CLASSES, "danet", f"{Convolutional.__module__}.{Convolutional.__name__}")
+    run = check_config(SETTINGS | {"train": {"batch_size": 32}}).run("demo")
+    told = estimate(run, DEMO, "cross_view", memory=1 << 34, results=tmp_path, threads=1)
+    assert told["grad_accum_steps"] == 1
+    memory = int((told["fixed_mebibytes"] + 31.5 * told["mebibytes_a_clip"]) * (1 << 20))
+    with pytest.raises(UserError, match="expected memory for 32 clips of demo"):
+        estimate(run, DEMO, "cross_view", memory=memory, results=tmp_path, threads=1)
 
 
 def test_estimate_command_says_it_in_words_and_in_json(tmp_path):

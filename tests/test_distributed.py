@@ -23,7 +23,7 @@ def _lose(rank: int, how: str) -> None:
     if rank_and_world_size()[0] == rank:
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        raise ValueError("a batch that cannot be read")
+        raise (UserError if how == "refuses" else ValueError)("a batch that cannot be read")
     all_reduce_sum([torch.zeros(1)])
 
 
@@ -36,6 +36,14 @@ def test_launch_has_processes_sum_up_and_share(tmp_path):
 def test_launch_names_a_lost_process(how, code):
     with pytest.raises(UserError, match=rf"expected 2 processes to end well, got: .*process 1 ended with {code}\b"):
         launch(2, _lose, rank=1, how=how)
+
+
+def test_launch_has_a_helper_tell_a_users_error_in_one_line(capfd):
+    with pytest.raises(UserError, match=r"got: process 1 ended with 1\b"):
+        launch(2, _lose, rank=1, how="refuses")
+    told = capfd.readouterr().err
+    assert "danet: process 1: a batch that cannot be read\n" in told
+    assert "Traceback" not in told
 
 
 def test_launch_leaves_an_error_of_this_process_as_it_is():

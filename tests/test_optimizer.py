@@ -1,4 +1,4 @@
-"""How the weights move: Muon beside torch's own, which weights it moves, the learning rate and the running mean."""
+"""How the weights move: each optimizer beside torch's own, the learning rate and the running mean."""
 
 import copy
 
@@ -88,6 +88,60 @@ def test_make_optimizers_is_adamw_alone_by_default() -> None:
     }
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_make_optimizers_moves_as_torchs_do_and_reduces_the_loss(optimizer: str) -> None:
+    rate, decay = 0.02, 0.05
+    random = torch.Generator().manual_seed(4)
+    clips, target = torch.randn(32, 3, 8, generator=random), torch.randn(32, 4, 2, generator=random)
+    torch.manual_seed(4)
+    ours = Plain()
+    theirs = copy.deepcopy(ours)
+    (own,) = make_optimizers(ours, TrainSettings(optimizer=optimizer, learning_rate=rate, weight_decay=decay))
+    learnt = [parameter for parameter in theirs.parameters() if parameter.requires_grad]
+    matrices, others = ([each for each in learnt if (each.ndim > 1) == wide] for wide in (True, False))
+    split = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0}]
+    peer = {
+        "adamw": lambda: torch.optim.AdamW(split, lr=rate),
+        "adam": lambda: torch.optim.Adam(learnt, lr=rate, weight_decay=decay),
+        "sgd": lambda: torch.optim.SGD(learnt, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True),
+    }[optimizer]()
+    losses = []
+    for _ in range(20):
+        loss = nn.functional.mse_loss(ours.layers(clips), target)
+        ours.zero_grad()
+        loss.backward()
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.grad = None if one.grad is None else one.grad.clone()
+        own.step()
+        peer.step()
+        losses.append(loss.item())
+        torch.testing.assert_close(dict(ours.named_parameters()), dict(theirs.named_parameters()))
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "decayed"),
+    [("muon", ["0.weight", "2.weight"]), ("adamw", ["0.weight", "2.weight"]), ("sgd", None), ("adam", None)],
+)
+def test_make_optimizers_decays_convolutions_and_by_adam_and_sgd_all(optimizer: str, decayed: list | None) -> None:
+    network = Plain().requires_grad_(True)
+    for each in network.parameters():
+        torch.nn.init.ones_(each)
+        each.grad = torch.zeros_like(each)
+    for moving in make_optimizers(network, TrainSettings(optimizer=optimizer, learning_rate=0.1, weight_decay=0.5)):
+        moving.step()
+    smaller = [name for name, each in network.layers.named_parameters() if (each < 1).all()]
+    assert smaller == (decayed or [name for name, _ in network.layers.named_parameters()])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_make_optimizers_gives_all_of_danet_to_one(optimizer: str) -> None:
+    network = DANet(settings=DANetSettings(), layout=KINECT_V2, clips=ClipSettings(), actions=3)
+    (moving,) = make_optimizers(network, TrainSettings(optimizer=optimizer))
+    moved = [id(parameter) for group in moving.param_groups for parameter in group["params"]]
+    assert sorted(moved) == sorted(id(parameter) for parameter in network.parameters())
+
+
 @pytest.mark.parametrize("shape", [(8, 24), (24, 8)])
 def test_muon_steps_have_the_size_of_the_rate(shape: tuple[int, int]) -> None:
     matrix = nn.Parameter(torch.zeros(shape))
@@ -101,6 +155,15 @@ def test_learning_rate_rises_and_then_does_as_the_schedule_says(schedule: str, a
     settings = TrainSettings(epochs=10, warmup_epochs=2, learning_rate=1.0, schedule=schedule)
     rates = [learning_rate(settings, done, 10) for done in (0, 1, 2, 6, 10)]
     assert rates == pytest.approx([0, 0.5, *after])
+
+
+def test_learning_rate_falls_at_each_milestone() -> None:
+    step = {"schedule": "step", "milestones": (1, 4, 7), "decay_factor": 0.5}
+    settings = TrainSettings(epochs=10, warmup_epochs=2, learning_rate=0.8, **step)
+    rates = [learning_rate(settings, done, 10) for done in (0, 1, 1.99, 2, 3.99, 4, 6.99, 7, 9.99)]
+    assert rates == pytest.approx([0, 0.4, 0.796, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1])
+    published = TrainSettings(epochs=65, learning_rate=0.1, schedule="step", milestones=(35, 55))
+    assert [learning_rate(published, done, 65) for done in (5, 35, 55)] == pytest.approx([0.1, 0.01, 0.001])
 
 
 def test_update_ema_moves_the_mean_towards_the_weights() -> None:

@@ -247,13 +247,42 @@ def test_check_config_never_spells_out_a_whole_value(values, told):
         ("seeds", [], "expected at least 1 of them, got 0"),
         ("train", 3, "expected values by name, got 3"),
         ("train.refit", 3, "expected true or false, got 3"),
-        ("train.schedule", "linear", "expected 'cosine' or 'constant', got 'linear'"),
+        ("train.schedule", "linear", "expected 'cosine', 'constant' or 'step', got 'linear'"),
     ],
 )
 def test_check_config_refuses_senseless_values_in_words(name, value, told):
     refused = refusal(nested(name, value))
     assert refused.startswith(f"config: '{name}")
     assert refused.endswith(f"': {told}")
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ({"schedule": "step"}, "expected 'milestones' for the 'schedule' step, got none"),
+        ({"milestones": [3]}, "expected no 'milestones' for another 'schedule' than step, got [3]"),
+        ({"milestones": [5, 5], "schedule": "step"}, "expected rising 'milestones' below 60 'epochs', got [5, 5]"),
+        ({"milestones": [9, 5], "schedule": "step"}, "expected rising 'milestones' below 60 'epochs', got [9, 5]"),
+        ({"milestones": [30, 60], "schedule": "step"}, "expected rising 'milestones' below 60 'epochs', got [30, 60]"),
+    ],
+)
+def test_check_config_refuses_milestones_that_mean_nothing(train, told):
+    assert refusal({"train": train}) == f"config: 'train': {told}"
+
+
+def test_method_has_an_optimizer_and_a_schedule_of_its_own():
+    """Digits are text where Snakemake hands on what `--config` nests."""
+    recipe = {
+        "optimizer": "sgd",
+        "learning_rate": "0.1",
+        "schedule": "step",
+        "milestones": ["35", "55"],
+        "epochs": "65",
+    }
+    config = check_config({"methods": {"danet": {}, "peer": {"train": recipe}}})
+    danet, peer = (config.run("demo", method).train for method in ("danet", "peer"))
+    assert (danet.optimizer, danet.schedule, danet.milestones) == ("muon", "cosine", ())
+    assert (peer.optimizer, peer.schedule, peer.milestones, peer.decay_factor) == ("sgd", "step", (35, 55), 0.1)
 
 
 def test_check_config_takes_numbers_as_yaml_writes_them():

@@ -15,20 +15,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_training import history_of, make_prepared, train_once
+from made_training import SETTINGS, Convolutional, history_of, make_prepared, train_once
 
 from danet.clips.sequences import WHOLE, Sequences
 from danet.config.base import check
 from danet.config.clips import ClipSettings
-from danet.config.settings import Run
+from danet.config.settings import Run, check_config
 from danet.cost.measure import make_benchmark_run
+from danet.datasets.ntu import NTU60
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.errors import UserError
 from danet.io.files import read_json
 from danet.io.store import open_records, write_records
+from danet.models.registry import CLASSES
 from danet.models.weights import load_model, read_tensors, save_weights
 from danet.skeleton.recording import Sequence
+from danet.training import train as training
 from danet.training.learner import channel_spread
+from danet.training.optimizer import learning_rate
 from danet.training.train import refuse_chance
 
 
@@ -102,6 +106,93 @@ def test_train_says_that_it_ended_near_chance(tmp_path, caplog, capsys, telling)
         line = "danet: nw_ucla/cross_view danet seed 0: near chance: .* % of 20 validation samples labelled rightly"
         assert re.search(f"^{line}", error, re.MULTILINE)
         assert "near chance" in caplog.text
+
+
+@pytest.fixture
+def convolutional(monkeypatch):
+    """In this test danet's settings make a network with a convolution and a BatchNorm."""
+    monkeypatch.setitem(CLASSES, "danet", f"{Convolutional.__module__}.{Convolutional.__name__}")
+
+
+def test_train_evaluates_the_statistics_of_the_trained_network(prepared, tmp_path, monkeypatch, convolutional):
+    train = {"epochs": 12, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-4, "max_grad_norm": 0}
+    stopped_at_its_last_file(prepared, tmp_path, monkeypatch, train=train)
+    tensors, _ = read_tensors(tmp_path / ".resume/state.safetensors")
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    trained, evaluated = ([tensors[f"{of}.norm.{name}"] for name in statistics] for of in ("model", "ema_model"))
+    assert all(map(torch.equal, trained, evaluated))
+    assert trained[0].abs().min() > 0
+    assert trained[2] == 12 * 2, "two steps an epoch"
+    assert not torch.equal(tensors["model.label.weight"], tensors["ema_model.label.weight"])
+    train_once(prepared, tmp_path, train=train)
+    assert history_of(tmp_path)[-1]["validation_top1"] == 1
+    model, _ = load_model(tmp_path / "weights.safetensors")
+    assert torch.equal(model.norm.running_mean, evaluated[0])
+
+
+@pytest.mark.parametrize("name", ["grad_accum_steps", "processes"])
+def test_train_refuses_to_cut_the_batches_of_a_batch_norm(prepared, tmp_path, convolutional, name):
+    told = f"expected 'train.{name}' 1 for BatchNorm, which has to see whole batches, got 2"
+    with pytest.raises(UserError, match=f"^{told}$"):
+        train_once(prepared, tmp_path, train={name: 2})
+    assert not (tmp_path / ".resume").exists()
+
+
+def test_learner_pads_no_batch_of_a_batch_norm(monkeypatch):
+    """Empty clips, which keep the shapes of recorded steps few, would enter its statistics."""
+    learnt = []
+    for path in (CLASSES["danet"], f"{Convolutional.__module__}.{Convolutional.__name__}"):
+        monkeypatch.setitem(CLASSES, "danet", path)
+        benchmark = make_benchmark_run(check(Run, SETTINGS, "test"), NTU60, threads=1)
+        monkeypatch.setattr(benchmark.learner, "records", True)
+        monkeypatch.setattr(benchmark.learner, "_learn_micro_batch", lambda *a: learnt.append(a) or torch.zeros(2))
+        benchmark.learner.learn(benchmark.batch(10))
+    assert [len(owner) for _, _, _, _, owner, *_ in learnt] == [21, 20]
+
+
+def test_train_gives_no_partners_to_a_network_that_learns_from_none(prepared, tmp_path, convolutional):
+    views, none = (
+        train_once(prepared, tmp_path / kind, train={"paired_views": kind, "epochs": 1}) for kind in ("views", "none")
+    )
+    assert same(views, none)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam", "sgd"])
+def test_train_goes_on_to_the_same_weights_by_each_optimizer(prepared, tmp_path, monkeypatch, convolutional, optimizer):
+    train = {"optimizer": optimizer, "schedule": "step", "milestones": [2]}
+    whole = train_once(prepared, tmp_path / "whole", train=train)
+
+    def keep_and_stop(*arguments, keep=training.keep):
+        keep(*arguments)
+        raise InterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "keep", keep_and_stop)
+        with pytest.raises(InterruptedError):
+            train_once(prepared, tmp_path / "resumed", train=train)
+    assert same(whole, train_once(prepared, tmp_path / "resumed", train=train))
+    assert len(history_of(tmp_path / "resumed")) == 3
+
+
+def test_train_follows_the_optimizer_and_the_schedule_of_a_method(prepared, tmp_path, monkeypatch):
+    recipe = {"optimizer": "sgd", "schedule": "step", "milestones": [2, 3], "decay_factor": 0.5, "epochs": 4}
+    config = check_config({**SETTINGS, "methods": {"danet": {}, "steps": {"train": recipe}}})
+    settings = config.run("nw_ucla", "steps").train
+    stopped_at_its_last_file(prepared, tmp_path, monkeypatch, method="steps", train=settings.model_dump())
+    tensors, kept = read_tensors(tmp_path / ".resume/state.safetensors")
+    assert {key.rpartition(".")[2] for key in tensors if key.startswith("optimizer")} == {"momentum_buffer"}
+    rates = [row["learning_rate"] for row in kept["history"]]
+    assert rates == [learning_rate(settings, epoch + 0.5, 4) for epoch in range(4)], "of the second of two steps"
+    assert rates == pytest.approx([0.005, 0.01, 0.005, 0.0025])
+
+
+def test_train_clips_the_gradient_only_where_it_is_asked_to(prepared, tmp_path):
+    sgd = {"epochs": 1, "optimizer": "sgd"}
+    any_norm, large, small = (
+        train_once(prepared, tmp_path / str(most), train={**sgd, "max_grad_norm": most}) for most in (0, 1e9, 1e-3)
+    )
+    assert same(any_norm, large)
+    assert not same(any_norm, small)
 
 
 def spread_of(recordings):

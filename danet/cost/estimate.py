@@ -29,11 +29,12 @@ def estimate(
     a_clip = (large - small) / 8
     fixed = small - 8 * a_clip
     fits = int((memory - fixed) // a_clip)
-    if fits < 2:
-        expected = f"{(fixed + 2 * a_clip) / MEBIBYTE:,.0f} MiB"
-        got = f"{memory / MEBIBYTE:,.0f} MiB"
-        raise UserError(f"expected memory for two clips of {dataset.name}, {expected}, got {got}")
     batch = run.train.batch_size
+    least = batch if benchmark.state.model.has_batch_norm else 2
+    if fits < least:
+        expected = f"{(fixed + least * a_clip) / MEBIBYTE:,.0f} MiB"
+        got = f"{memory / MEBIBYTE:,.0f} MiB"
+        raise UserError(f"expected memory for {least} clips of {dataset.name}, {expected}, got {got}")
     parts = -(-batch // max(1, fits))
     in_parts = make_benchmark_run(_changed(run, grad_accum_steps=parts), dataset, threads)
     seconds = sorted(in_parts.time_training(batch) for _ in range(STEPS + 1))[STEPS // 2]

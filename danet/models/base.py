@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from danet.clips.sequences import ClipBatch
 
@@ -61,7 +62,7 @@ class Output:
 
 
 class ParameterGroup(NamedTuple):
-    """Parameters that are trained alike: with weight decay or without, by orthogonal steps (Muon) or by AdamW's."""
+    """Parameters that Muon and AdamW train alike: with weight decay or without, by orthogonal steps (Muon) or not."""
 
     parameters: list[nn.Parameter]
     decays: bool
@@ -87,6 +88,11 @@ class SkeletonModel(nn.Module):
     def tokens(self) -> list[str]:
         """Names of the L tokens of its attention; none for a network without maps."""
         return []
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the clips of a batch are normalised together, so that training may neither cut nor pad it."""
+        return any(isinstance(module, _BatchNorm) for module in self.modules())
 
     def encode(self, clips: ClipTensors, noise: Tensor | None = None) -> Encoded:
         """Each sample by itself. `noise` is what `sample_noise` drew, in training."""

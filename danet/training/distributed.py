@@ -91,5 +91,9 @@ def _join(rank: int, processes: int, meeting: Path, function: Callable[..., None
     distributed.init_process_group(backend, init_method=meeting.as_uri(), rank=rank, world_size=processes)
     try:
         function(**arguments)
+    except UserError as error:
+        if rank == 0:
+            raise
+        raise SystemExit(f"danet: process {rank}: {error}") from None  # a line, and no traceback
     finally:
         distributed.destroy_process_group()

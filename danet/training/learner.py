@@ -12,6 +12,7 @@ from danet.clips.sequences import Sequences
 from danet.config.settings import TrainSettings
 from danet.device import multiplies_bfloat16
 from danet.errors import UserError
+from danet.models.base import SkeletonModel
 from danet.models.weights import build_model
 from danet.training.batches import LabelledSequences, TrainingBatch, as_batch, group_views, prefetch
 from danet.training.checkpoint import State
@@ -24,12 +25,17 @@ SILENT = 1e-6  # of the widest channel of a clip: rounding, not movement
 
 
 class Learner:
-    """Moves the weights of a state, a batch at a time."""
+    """Moves the weights of a state, a batch at a time.
+
+    Errors: UserError for settings that cut the batches of a network with BatchNorm.
+    """
 
     def __init__(self, state: State, settings: TrainSettings, device: torch.device):
         self.state, self.settings, self.device = state, settings, device
         on_gpu = device.type == "cuda"
         self.records = settings.cuda_graphs and on_gpu
+        self.pads = not state.model.has_batch_norm  # whose statistics the empty clips would enter
+        refuse_cut_batches(state.model, settings)
         self.cutting_threads = torch.get_num_threads() if on_gpu else 1  # what computes does not cut
         self._parameters = list(state.model.parameters())
         self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -50,10 +56,11 @@ class Learner:
         for micro_batch in batch.micro_batches(processes * self.settings.grad_accum_steps)[rank::processes]:
             if micro_batch is not None:
                 share = np.float32(len(micro_batch.labels) / len(batch.labels))
-                ready = micro_batch.padded() if self.records else micro_batch
+                ready = micro_batch.padded() if self.records and self.pads else micro_batch
                 learnt += self._learn_micro_batch(np.asarray(share), *ready.arrays())
         all_reduce_sum([*self._gradients, learnt])
-        torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
+        if self.settings.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
         for optimizer in self.state.optimizers:
             optimizer.step()
         return learnt.cpu()
@@ -78,6 +85,13 @@ class Learner:
         loss = loss * share
         loss.backward()
         return torch.stack([loss.detach(), (logits.argmax(dim=1) == labels).sum()])
+
+
+def refuse_cut_batches(model: SkeletonModel, settings: TrainSettings) -> None:
+    """Errors: UserError where a BatchNorm would see only a part of each batch."""
+    for name in ("grad_accum_steps", "processes"):
+        if model.has_batch_norm and (got := getattr(settings, name)) > 1:
+            raise UserError(f"expected 'train.{name}' 1 for BatchNorm, which has to see whole batches, got {got}")
 
 
 def train_epoch(learner: Learner, samples: LabelledSequences, *, seed: int, epoch: int, epochs: int) -> dict:

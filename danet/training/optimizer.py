@@ -1,4 +1,4 @@
-"""Moves the weights: Muon and AdamW, the learning rate, and the exponential moving average (EMA)."""
+"""Moves the weights: the optimizers, the learning rate, and the exponential moving average (EMA)."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from danet.config.settings import TrainSettings
 from danet.models.base import SkeletonModel
 
-MOMENTUM = 0.95
+MOMENTUM = 0.95  # Muon's
+ADAMW_BETAS = {"muon": (0.9, 0.98), "adamw": (0.9, 0.999)}  # alone it has torch's
+SGD_MOMENTUM = 0.9
 QUINTIC = (3.4445, -4.775, 2.0315)  # of a, a^3, a^5 for each singular value a: five times, and it is 0.7 to 1.2
 TIMES = 5
 
@@ -61,17 +63,26 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimizers(model: SkeletonModel, settings: TrainSettings) -> tuple[torch.optim.Optimizer, ...]:
-    """The optimizers of a network's groups of parameters: Muon for those of orthogonal steps, AdamW for the others."""
-    groups = model.parameter_groups()
-    rate, decay = settings.learning_rate, settings.weight_decay
-    matrices = [matrix for group in groups if group.orthogonal for matrix in group.parameters]
+    """The optimizers that move a network's groups of parameters.
+
+    `muon` is Muon for the groups of orthogonal steps, AdamW for the others. Adam and SGD are as published recipes have
+    them: weight decay is added to the gradient, of every parameter, norms and biases among them.
+    """
+    groups, rate, decay = model.parameter_groups(), settings.learning_rate, settings.weight_decay
+    every = [parameter for group in groups for parameter in group.parameters]
+    if settings.optimizer == "sgd":
+        return (torch.optim.SGD(every, lr=rate, momentum=SGD_MOMENTUM, nesterov=True, weight_decay=decay, fused=True),)
+    if settings.optimizer == "adam":
+        return (torch.optim.Adam(every, lr=rate, weight_decay=decay, fused=True),)
+    has_muon = settings.optimizer == "muon"
+    matrices = [matrix for group in groups if has_muon and group.orthogonal for matrix in group.parameters]
     others = [
         {"params": group.parameters, "weight_decay": decay if group.decays else 0.0}
         for group in groups
-        if group.parameters and not group.orthogonal
+        if group.parameters and not (has_muon and group.orthogonal)
     ]
     muon = [Muon(matrices, lr=rate, weight_decay=decay)] if matrices else []
-    return (*muon, torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), fused=True))
+    return (*muon, torch.optim.AdamW(others, lr=rate, betas=ADAMW_BETAS[settings.optimizer], fused=True))
 
 
 def learning_rate(settings: TrainSettings, done: float, epochs: int) -> float:
@@ -85,6 +96,8 @@ def learning_rate(settings: TrainSettings, done: float, epochs: int) -> float:
         return settings.learning_rate * done / warmup
     if settings.schedule == "constant":
         return settings.learning_rate
+    if settings.schedule == "step":
+        return settings.learning_rate * settings.decay_factor ** sum(done >= each for each in settings.milestones)
     return settings.learning_rate * (1 + math.cos(math.pi * (done - warmup) / (epochs - warmup))) / 2
 
 

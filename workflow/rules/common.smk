@@ -104,7 +104,7 @@ def costly_settings(wildcards):
     part = {
         "clips": {"frames", "streams"},
         "model": True,
-        "train": {"paired_views", "grad_accum_steps", "bfloat16", "cuda_graphs"},
+        "train": {"paired_views", "grad_accum_steps", "optimizer", "bfloat16", "cuda_graphs"},
     }
     dataset = data_set(wildcards.dataset)
     return {

@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-DatasetName = Annotated[str, typer.Argument(help="ntu60, ntu120, uestc, nw_ucla, demo or custom.")]
+DatasetName = Annotated[str, typer.Argument(help="ntu60, ntu120, uestc, nw_ucla, utd_mhad, demo or custom.")]
 
 
 def _print_version(asked: bool) -> None:

@@ -125,6 +125,7 @@ def mat_seeds(_, rng):
         mat(skel=joints.reshape(3, 25, 3)),
         mat(compressed=True, v=joints),
         mat(v=joints, note="text", more=np.array([[1, "a"]], object), sub={"a": 1}),
+        mat(d_skel=rng.normal(size=(20, 3, 3))),
     ]
 
 

@@ -155,7 +155,7 @@ def test_check_folder_accepts_known_copies(tmp_path, rng):
     assert not check_folder(small, tmp_path, jobs=1)["sound"]
 
 
-@pytest.mark.parametrize("dataset", ["ntu60", "ntu120", "uestc", "nw_ucla"])
+@pytest.mark.parametrize("dataset", ["ntu60", "ntu120", "uestc", "nw_ucla", "utd_mhad"])
 def test_datasets_expect_as_many_samples_as_the_lists_have(recordings, dataset):
     from test_datasets import names_of
 

@@ -1,5 +1,6 @@
 """Names, readers and protocols of the data sets, with the exact counts that the authors' lists give."""
 
+import io
 import json
 import lzma
 
@@ -10,11 +11,15 @@ from scipy.io import savemat
 
 from danet.config.settings import Split
 from danet.datasets.nw_ucla import NW_UCLA
+from danet.datasets.readers.any_file import reader
 from danet.datasets.readers.nw_ucla import read_nw_ucla
 from danet.datasets.readers.uestc import read_uestc
+from danet.datasets.readers.utd_mhad import read_utd_mhad
 from danet.datasets.registry import DATASETS
 from danet.datasets.uestc import UESTC, parse_uestc_name
+from danet.datasets.utd_mhad import UTD_MHAD
 from danet.errors import BadRecording, UserError
+from danet.preparation.check import check_folder
 from danet.preparation.manifest import LEFT_OUT, NO_SAMPLE, TWICE, make_manifest
 from danet.preparation.split import counts, split
 
@@ -30,12 +35,18 @@ uestc/arbitrary_view: [22400, 1600]
 uestc/cross_view_1/front: [11200, 11200]
 uestc/cross_view_1/d4: [1600, 20800]
 nw_ucla/cross_view: [1020, 464]
+utd_mhad/cross_subject: [431, 430]
 """)
+
+
+ONE_VIEW_TRAINS = ("uestc/cross_view_1/front", "uestc/cross_view_1/d4", "utd_mhad/cross_subject")
 
 
 def names_of(dataset, recordings):
     if dataset == "nw_ucla":
         return [path.stem for path in (recordings / "all_sqe").iterdir()]
+    if dataset == "utd_mhad":
+        return [path.stem for path in (recordings / "utd_mhad/Skeleton").iterdir()]
     file = "uestc_names.txt.xz" if dataset == "uestc" else "ntu_names.txt.xz"
     return lzma.open(recordings / file, "rt").read().split()
 
@@ -45,7 +56,7 @@ def names_of(dataset, recordings):
 def test_split_gives_the_published_counts(recordings, run, held_out):
     dataset, _, protocol = run.partition("/")
     settings = Split(validation_by=held_out)
-    if run in ("uestc/cross_view_1/front", "uestc/cross_view_1/d4") and held_out == "view":
+    if run in ONE_VIEW_TRAINS and held_out == "view":
         with pytest.raises(UserError, match="two or more views"):
             split(DATASETS[dataset], protocol, names_of(dataset, recordings), settings)
         return
@@ -90,6 +101,12 @@ def test_datasets_are_sound(dataset):
         ("uestc", "a40_d1_p001_c1_skeleton"),
         ("uestc", "a0_d9_p001_c1_skeleton"),
         ("nw_ucla", "a07_s01_e00_v01"),
+        ("utd_mhad", "a28_s1_t1_skeleton"),
+        ("utd_mhad", "a0_s1_t1_skeleton"),
+        ("utd_mhad", "a1_s9_t1_skeleton"),
+        ("utd_mhad", "a1_s1_t5_skeleton"),
+        ("utd_mhad", "a1_s1_t1_inertial"),
+        ("utd_mhad", "a8_s1_t4_skeleton"),
     ],
 )
 def test_parse_name_refuses_other_names(dataset, stem):
@@ -197,3 +214,69 @@ def test_read_uestc_refuses_other_mat_files(tmp_path):
     for content in ((tmp_path / "a.mat").read_bytes(), b"", b"MATLAB 5.0" * 30):
         with pytest.raises(BadRecording):
             UESTC.read("a", "a.mat", content)
+
+
+UTD_MHAD_JOINTS = (  # in the order of its files
+    ["head", "shoulder center", "spine", "hip center"]
+    + [f"{side} {joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "hand")]
+    + [f"{side} {joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle", "foot")]
+)
+
+
+def mat(**arrays):
+    file = io.BytesIO()
+    savemat(file, arrays)
+    return file.getvalue()
+
+
+def test_parse_utd_mhad_name_reads_action_and_subject():
+    sample = UTD_MHAD.parse_name("a27_s8_t3_skeleton")
+    assert (sample.name, sample.subject, sample.performance) == ("a27_s8_t3", 8, "a27_s8_t3")
+    assert UTD_MHAD.actions[sample.action] == "squat"
+    assert UTD_MHAD.parse_name(sample.name) == sample
+
+
+@pytest.mark.parametrize("read", [read_utd_mhad, reader(), reader(UTD_MHAD.layout)])
+def test_read_utd_mhad_puts_every_joint_where_the_layout_has_it(rng, read):
+    given = rng.normal(size=(20, 3, 5))
+    given[..., 2] = 0
+    bodies = read("a", "a.mat", mat(d_skel=given))
+    assert (bodies.frames, bodies.frame.tolist()) == (5, [0, 1, 3, 4])
+    for place, joint in enumerate(UTD_MHAD_JOINTS):
+        read_back = bodies.joints[:, UTD_MHAD.layout.joints.index(joint)]
+        np.testing.assert_array_equal(read_back, given[place][:, [0, 1, 3, 4]].T.astype(np.float32))
+    first = read("a", "a.mat", mat(d_skel=given[..., 0]))  # as MATLAB saves a single frame
+    np.testing.assert_array_equal(first.joints, bodies.joints[:1])
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"", "no MATLAB 5 header"),
+        (mat(v=np.ones((3, 75))), "v (3, 75)"),
+        (mat(d_skel=np.ones((25, 3, 7))), "d_skel (25, 3, 7)"),
+        (mat(d_skel=np.ones((20, 3, 7, 2))), "d_skel (20, 3, 7, 2)"),
+        (mat(d_skel=np.ones((20, 3, 0))), "d_skel (20, 3, 0)"),
+        (mat(d_skel="text"), "no array"),
+    ],
+)
+def test_read_utd_mhad_refuses_other_files(content, got):
+    with pytest.raises(BadRecording) as caught:
+        UTD_MHAD.read("a", "a.mat", content)
+    assert caught.value.got == got
+
+
+def test_any_mat_is_read_as_what_it_holds(rng):
+    uestc = mat(skel=rng.normal(size=(3, 25, 3)))
+    assert reader()("a", "a.mat", uestc).joints.shape == (3, 25, 3)
+    with pytest.raises(BadRecording, match=r"expected the joints of kinect_v1_20 \(20\), got 25 joints"):
+        reader(UTD_MHAD.layout)("a", "a.mat", uestc)
+    with pytest.raises(BadRecording, match=r"expected an array d_skel of shape \(20, 3, T\), got d_skel \(3, 75\)"):
+        reader()("a", "a.mat", mat(d_skel=np.ones((3, 75))))
+
+
+def test_utd_mhad_as_its_authors_give_it_is_sound(recordings):
+    report = check_folder(UTD_MHAD, recordings / "utd_mhad", jobs=1)
+    assert (report["sound"], report["doubts"]["lines"]) == (True, [])
+    assert (report["counts"]["files"], report["counts"]["found"], report["counts"]["damaged"]) == (861, 861, 0)
+    assert not any(report["doubts"]["names"].values())

@@ -15,8 +15,8 @@ from danet.datasets.custom import own_data
 from danet.datasets.demo import DEMO
 from danet.datasets.readers.any_file import bodies_of, read_npy
 from danet.datasets.readers.kinect_text import read_skeleton_text
-from danet.datasets.readers.mat5 import read_mat5
 from danet.datasets.readers.nw_ucla import read_nw_ucla
+from danet.datasets.readers.utd_mhad import read_utd_mhad
 from danet.errors import UserError
 from danet.preparation.check import as_text, check_folder
 from danet.preparation.denoise import denoise_all, tell_doubts
@@ -272,8 +272,7 @@ def clips_of(folder):
 
 def mats_of(folder):
     files = sorted((folder / "Skeleton").glob("*.mat"))
-    joints = [read_mat5(file.read_bytes())["d_skel"].transpose(2, 0, 1) for file in files]
-    return [bodies_of("", each[:, None, UTD_ORDER].astype(np.float32)) for each in joints]
+    return [read_utd_mhad(file.stem, str(file), file.read_bytes()) for file in files]
 
 
 def real(recordings, name):

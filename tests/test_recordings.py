@@ -110,13 +110,20 @@ def test_read_bodies_names_the_numbers_of_joints(tmp_path):
 
 
 def test_recordings_in_searches_folders(demo, tmp_path):
-    for name in ("b.skeleton", "a.npy", "deep/er/c.skeleton", "other.json", "notes.md"):
+    for name in ("b.skeleton", "a.npy", "deep/er/c.skeleton", "other.json", "some.mat", "notes.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     single = Path("given.json")
     files = recordings_in([single, tmp_path], KINECT_V2, pytest.fail)
-    assert files == [single, tmp_path / "a.npy", tmp_path / "b.skeleton", tmp_path / "deep/er/c.skeleton"]
-    assert recordings_in([tmp_path], KINECT_V1, pytest.fail) == [tmp_path / "a.npy", tmp_path / "other.json"]
+    assert files == [
+        single,
+        tmp_path / "a.npy",
+        tmp_path / "b.skeleton",
+        tmp_path / "deep/er/c.skeleton",
+        tmp_path / "some.mat",
+    ]
+    of_v1 = [tmp_path / name for name in ("a.npy", "other.json", "some.mat")]
+    assert recordings_in([tmp_path], KINECT_V1, pytest.fail) == of_v1
     (tmp_path / "bare").mkdir()
     said: list[UserError] = []
     assert recordings_in([tmp_path / "bare", single], KINECT_V2, said.append) == [single]

@@ -282,7 +282,7 @@ class Config(Run):
     ablation: Ablation = Field(Ablation(), description="What the ablation changes.")
     simulate: Simulate = Field(Simulate(), description="The demo's recordings.")
     prepare: Prepare = Field(Prepare(), description="From raw recordings to centred sequences.")
-    datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "demo", "custom"], Changes] = Field(
+    datasets: dict[Literal["ntu60", "ntu120", "uestc", "nw_ucla", "utd_mhad", "demo", "custom"], Changes] = Field(
         {},
         description="What a data set changes: `seeds`, `split`, `clips`, `model`, `train`, `evaluate`, `attention`; "
         "under `methods`, what it changes for one method.",

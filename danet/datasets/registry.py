@@ -9,9 +9,10 @@ from danet.datasets.demo import DEMO
 from danet.datasets.ntu import NTU60, NTU120
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
+from danet.datasets.utd_mhad import UTD_MHAD
 from danet.errors import UserError
 
-DATASETS = {dataset.name: dataset for dataset in (NTU60, NTU120, UESTC, NW_UCLA, DEMO)}
+DATASETS = {dataset.name: dataset for dataset in (NTU60, NTU120, UESTC, NW_UCLA, UTD_MHAD, DEMO)}
 NAMES = (*DATASETS, CUSTOM)
 
 FOLDS = sorted({*PROTOCOLS, *(name for dataset in DATASETS.values() for name in dataset.protocols)})

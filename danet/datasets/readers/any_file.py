@@ -7,8 +7,10 @@ import numpy as np
 
 from danet.datasets.dataset import Reader
 from danet.datasets.readers.kinect_text import read_skeleton_text
+from danet.datasets.readers.mat5 import mat_arrays
 from danet.datasets.readers.nw_ucla import read_nw_ucla
 from danet.datasets.readers.uestc import read_uestc
+from danet.datasets.readers.utd_mhad import ARRAY, read_utd_mhad
 from danet.errors import BadRecording
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Bodies
@@ -51,11 +53,17 @@ def bodies_of(name: str, joints: np.ndarray) -> Bodies:
     return Bodies(name, len(joints), frame.astype(np.int32), body.astype(np.int64), joints[frame, body])
 
 
+def read_mat(name: str, path: str, content: bytes) -> Bodies:
+    """Reads a `.mat` of UTD-MHAD, known by the array that it holds, else one of UESTC. Errors: BadRecording."""
+    read = read_utd_mhad if ARRAY in mat_arrays(path, content) else read_uestc
+    return read(name, path, content)
+
+
 READERS = {
     ".skeleton": read_skeleton_text,
     ".json": read_nw_ucla,
     ".txt": read_uestc,
-    ".mat": read_uestc,
+    ".mat": read_mat,
     NUMPY: read_npy,
 }
 

@@ -7,9 +7,12 @@ follows "MAT-File Level 5" of MathWorks' file format document, and looks at no b
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import numpy as np
+
+from danet.errors import BadRecording
 
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
@@ -21,6 +24,20 @@ MOST_NUMBERS = LARGEST_BYTES // 8  # of one array; as float64, they take as many
 MOST_ELEMENTS = 10_000  # of a file, which takes time for each, however small
 MOST_DIMENSIONS = 8
 LONGEST_NAME = 63  # letters, as in MATLAB
+MOST_SHOWN = 5  # arrays of another shape, in a message
+
+
+def mat_arrays(path: str, content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a recording, as `read_mat5` reads them. Errors: BadRecording."""
+    try:
+        return read_mat5(content)
+    except ValueError as error:
+        raise BadRecording(path, "a MATLAB 5 file", str(error)) from None
+
+
+def arrays_told(arrays: Mapping[str, np.ndarray]) -> str:
+    """Names and shapes of the first arrays, for a message."""
+    return ", ".join(f"{key} {value.shape}" for key, value in islice(arrays.items(), MOST_SHOWN)) or "no array"
 
 
 def read_mat5(content: bytes) -> dict[str, np.ndarray]:

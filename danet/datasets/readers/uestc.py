@@ -1,16 +1,13 @@
 """Reads UESTC's two forms of a recording, `_skeleton.txt` and `.mat`; both hold one body a frame."""
 
-from itertools import islice
-
 import numpy as np
 
-from danet.datasets.readers.mat5 import read_mat5
+from danet.datasets.readers.mat5 import arrays_told, mat_arrays
 from danet.errors import BadRecording
 from danet.skeleton.layout import KINECT_V2
 from danet.skeleton.recording import Bodies
 
 JOINTS = KINECT_V2.size
-MOST_SHOWN = 5  # arrays of another shape, in a message
 LINES = 3 * JOINTS  # a frame: per joint a line of camera space, of the colour picture and of the depth picture
 
 
@@ -67,16 +64,12 @@ def _coordinates(path: str, fields: list[str], line: str, number: int, frame: in
 
 def _from_mat(path: str, content: bytes) -> np.ndarray:
     """(T, V, 3) from the array `v` (T, 75), from `skel` (T, 25, 3), or from the only array of such a shape."""
-    try:
-        arrays = read_mat5(content)
-    except ValueError as error:
-        raise BadRecording(path, "a MATLAB 5 file", str(error)) from None
+    arrays = mat_arrays(path, content)
     fitting = {key: value for key, value in arrays.items() if _fits(value)}
     for key in ("v", "skel", *(fitting if len(fitting) == 1 else ())):
         if key in fitting:
             return fitting[key].astype(np.float32).reshape(-1, JOINTS, 3)
-    shapes = ", ".join(f"{key} {value.shape}" for key, value in islice(arrays.items(), MOST_SHOWN))
-    raise BadRecording(path, f"one array of shape (T, {LINES}) or (T, {JOINTS}, 3)", shapes or "no array")
+    raise BadRecording(path, f"one array of shape (T, {LINES}) or (T, {JOINTS}, 3)", arrays_told(arrays))
 
 
 def _fits(value: np.ndarray) -> bool:

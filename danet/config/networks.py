@@ -82,7 +82,31 @@ class TwoStreamAGCNSettings(ClipNetworkSettings):
     name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
 
 
-NETWORKS: tuple[type[NetworkSettings], ...] = (DANetSettings, TwoStreamAGCNSettings)
+class CTRGCNSettings(ClipNetworkSettings):
+    """One stream of CTR-GCN."""
+
+    name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
+
+
+class STGCNPlusPlusSettings(ClipNetworkSettings):
+    """One stream of ST-GCN++."""
+
+    name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
+
+
+class DGSTGCNSettings(ClipNetworkSettings):
+    """One stream of DG-STGCN."""
+
+    name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
+
+
+NETWORKS: tuple[type[NetworkSettings], ...] = (
+    DANetSettings,
+    TwoStreamAGCNSettings,
+    CTRGCNSettings,
+    STGCNPlusPlusSettings,
+    DGSTGCNSettings,
+)
 DEFAULT = "danet"
 
 

@@ -76,25 +76,36 @@ class ClipNetworkSettings(NetworkSettings):
     )
 
 
-class TwoStreamAGCNSettings(ClipNetworkSettings):
+class GraphNetworkSettings(ClipNetworkSettings):
+    """Base of the settings of a network of ten blocks over the graph of a skeleton."""
+
+    width: Positive = Field(
+        64,
+        multiple_of=8,
+        le=4096,
+        description="Channels of the first four blocks; then come twice, and four times as many.",
+    )
+
+
+class TwoStreamAGCNSettings(GraphNetworkSettings):
     """One stream of 2s-AGCN."""
 
     name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
 
 
-class CTRGCNSettings(ClipNetworkSettings):
+class CTRGCNSettings(GraphNetworkSettings):
     """One stream of CTR-GCN."""
 
     name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
 
 
-class STGCNPlusPlusSettings(ClipNetworkSettings):
+class STGCNPlusPlusSettings(GraphNetworkSettings):
     """One stream of ST-GCN++."""
 
     name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
 
 
-class DGSTGCNSettings(ClipNetworkSettings):
+class DGSTGCNSettings(GraphNetworkSettings):
     """One stream of DG-STGCN."""
 
     name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")

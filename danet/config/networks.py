@@ -68,7 +68,56 @@ class DANetSettings(NetworkSettings):
         multiple_of(self, "frames / patch_frames", clips.frames // self.patch_frames, "segments", self.segments)
 
 
-NETWORKS: tuple[type[NetworkSettings], ...] = (DANetSettings,)
+class ClipNetworkSettings(NetworkSettings):
+    """Base of the settings of a network that sees all actors of a sample at once."""
+
+    people: Positive = Field(
+        2, le=10, description="Actors of a sample that it sees, the first ones; a place without an actor holds zeros."
+    )
+
+
+class GraphNetworkSettings(ClipNetworkSettings):
+    """Base of the settings of a network of ten blocks over the graph of a skeleton."""
+
+    width: Positive = Field(
+        64,
+        multiple_of=8,
+        le=4096,
+        description="Channels of the first four blocks; then come twice, and four times as many.",
+    )
+
+
+class TwoStreamAGCNSettings(GraphNetworkSettings):
+    """One stream of 2s-AGCN."""
+
+    name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
+
+
+class CTRGCNSettings(GraphNetworkSettings):
+    """One stream of CTR-GCN."""
+
+    name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
+
+
+class STGCNPlusPlusSettings(GraphNetworkSettings):
+    """One stream of ST-GCN++."""
+
+    name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
+
+
+class DGSTGCNSettings(GraphNetworkSettings):
+    """One stream of DG-STGCN."""
+
+    name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
+
+
+NETWORKS: tuple[type[NetworkSettings], ...] = (
+    DANetSettings,
+    TwoStreamAGCNSettings,
+    CTRGCNSettings,
+    STGCNPlusPlusSettings,
+    DGSTGCNSettings,
+)
 DEFAULT = "danet"
 
 

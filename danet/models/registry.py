@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 CLASSES = {
     "danet": "danet.models.danet.network.DANet",
     "2s_agcn": "danet.models.agcn.TwoStreamAGCN",
+    "sgn": "danet.models.sgn.SGN",
+    "skateformer": "danet.models.skateformer.SkateFormer",
 }
 
 

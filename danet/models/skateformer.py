@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from danet.config.clips import ClipSettings
 from danet.config.networks import SkateFormerSettings
+from danet.models.base import ClipTensors
 from danet.models.clip_network import ClipNetwork
 from danet.skeleton.layout import Layout
 
@@ -30,7 +31,7 @@ class Lines(NamedTuple):
 
 
 def lines_of(layout: Layout) -> Lines:
-    """A line for each limb, right before left, then lines of the other joints, from the middle of the body outwards.
+    """A line for each limb, right before left, then lines of the other joints, pairs first, from the middle outwards.
 
     Limbs are the parts that have a twin. A line is as long as the shortest of them; of a longer one it has the joints
     furthest from the middle, which is the joint with most bones. If one joint is too many, that joint is left out, as
@@ -43,7 +44,7 @@ def lines_of(layout: Layout) -> Lines:
     middle = int((layout.hops == 1).sum(axis=0).argmax())
     away = layout.hops[middle].__getitem__
     outer = [joint for limb in limbs for joint in limb if joint in sorted(limb, key=away)[-length:]]
-    rest = sorted(set(range(layout.size)) - set(outer), key=away)
+    rest = sorted(set(range(layout.size)) - set(outer), key=lambda joint: (opposite[joint] == joint, away(joint)))
     missing = -len(rest) % length
     if middle in rest and missing == length - 1 > 1:
         rest.remove(middle)
@@ -218,9 +219,13 @@ class SkateFormer(ClipNetwork):
         )
         self.head = nn.Linear(widths[depth], actions)
 
+    def arrange(self, clips: ClipTensors) -> Tensor:
+        """(N, C, T, V', M), the V' joints in the order of their lines."""
+        return super().arrange(clips).index_select(3, self.order)
+
     def logits_of(self, clips: Tensor) -> Tensor:
-        """(N, C, T, V, M) to (N, A)."""
-        tokens = clips.index_select(3, self.order).permute(0, 2, 4, 3, 1).flatten(2, 3)  # (N, T, L, C)
+        """(N, C, T, V', M) to (N, A)."""
+        tokens = clips.permute(0, 2, 4, 3, 1).flatten(2, 3)  # (N, T, L, C)
         tokens = self.stem(tokens) + self.waves[:, None] * self.place.mT
         for block in self.blocks:
             tokens = block(tokens)

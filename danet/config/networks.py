@@ -85,6 +85,24 @@ class TwoStreamAGCNSettings(ClipNetworkSettings):
     name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
 
 
+class CTRGCNSettings(ClipNetworkSettings):
+    """One stream of CTR-GCN."""
+
+    name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
+
+
+class STGCNPlusPlusSettings(ClipNetworkSettings):
+    """One stream of ST-GCN++."""
+
+    name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
+
+
+class DGSTGCNSettings(ClipNetworkSettings):
+    """One stream of DG-STGCN."""
+
+    name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
+
+
 class SGNSettings(ClipNetworkSettings):
     """The semantics-guided network."""
 
@@ -142,6 +160,9 @@ def _off_partition(part: int) -> float:
 NETWORKS: tuple[type[NetworkSettings], ...] = (
     DANetSettings,
     TwoStreamAGCNSettings,
+    CTRGCNSettings,
+    STGCNPlusPlusSettings,
+    DGSTGCNSettings,
     SGNSettings,
     SkateFormerSettings,
 )

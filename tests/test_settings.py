@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from danet.config.base import REMOVED, RENAMED, overlaid
-from danet.config.networks import NETWORKS
+from danet.config.networks import NETWORKS, name_of
 from danet.config.settings import Config, check_config, read_config
 from danet.errors import UserError
 from danet.pipeline.runs import requested_runs
@@ -384,7 +384,10 @@ def test_settings_are_all_explained():
         ({"runs": 3}, "'runs': expected a name, or a list of names, got 3"),
         ({"runs": ["demo", 3]}, "'runs': expected a name, or a list of names, got ['demo', 3]"),
         ({"ablate": {"demo": 1}}, "'ablate': expected a name, or a list of names, got {'demo': 1}"),
-        ({"model": 3}, "'model': expected the name of a network, 'danet', got 3"),
+        (
+            {"model": 3},
+            f"'model': expected the name of a network, {', '.join(repr(name_of(each)) for each in NETWORKS)}, got 3",
+        ),
         ({"clips": {"streams": [3]}}, "'joint_motion', 'bone_motion' or 'distance', got 3"),
     ],
 )

@@ -27,7 +27,7 @@ ACTIONS = ["a", "b", "c"]
 CLIPS = ClipSettings(frames=8)
 LAYOUT = "kinect_v2_25"
 
-NARROW = ("2s_agcn", "ctr_gcn", "st_gcn_pp", "dg_st_gcn")  # tried at a smaller width: at their own it takes minutes
+WIDTHS = {"2s_agcn": 16, "ctr_gcn": 16, "st_gcn_pp": 16, "dg_st_gcn": 16, "skateformer": 32}  # their own takes minutes
 
 every_network = pytest.mark.parametrize("name", list(CLASSES))
 every_layout = pytest.mark.parametrize("layout", list(LAYOUTS))
@@ -35,7 +35,7 @@ every_layout = pytest.mark.parametrize("layout", list(LAYOUTS))
 
 def small(name: str) -> dict:
     """The settings of a network."""
-    return {"name": name} | ({"width": 16} if name in NARROW else {})
+    return {"name": name} | ({"width": WIDTHS[name]} if name in WIDTHS else {})
 
 
 def make_model(name: str, layout: str = LAYOUT) -> tuple[SkeletonModel, dict]:
@@ -172,7 +172,7 @@ def test_sample_does_not_depend_on_its_batch(name):
     sequences = make_sequences()
     together = model.eval()(as_tensors(cut(sequences), CPU)).logits
     alone = [model(as_tensors(cut(sequences, index), CPU)).logits for index in range(4)]
-    torch.testing.assert_close(together, torch.cat(alone))
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()

@@ -10,6 +10,9 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 from danet.config.base import Positive, Real, Settings, multiple_of
 from danet.config.clips import ClipSettings, Stream
 
+PARTITION = 8  # frames that a SkateFormer of 64 frames attends to at once
+SMALLEST_PARTITION, LARGEST_PARTITION = 4, 16
+
 
 class NetworkSettings(Settings):
     """Base of the settings of one network; `name` is the network's in the registry."""
@@ -111,12 +114,68 @@ class DGSTGCNSettings(GraphNetworkSettings):
     name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
 
 
+class SGNSettings(ClipNetworkSettings):
+    """The semantics-guided network."""
+
+    name: Literal["sgn"] = Field("sgn", description="Which network: this one.")
+    dropout: Real = Field(0.2, ge=0, lt=1, description="Chance that a channel of all frames is dropped in training.")
+
+
+class SkateFormerSettings(ClipNetworkSettings):
+    """The transformer of skeletal and temporal partitions."""
+
+    name: Literal["skateformer"] = Field("skateformer", description="Which network: this one.")
+    width: Positive = Field(96, le=4096, description="Channels of a token in the first stage; later ones have twice.")
+    drop_path: Real = Field(
+        0.2, ge=0, lt=1, description="Chance that the last block's residual branches are dropped; less in earlier ones."
+    )
+    bias_over_frames: bool = Field(
+        False,
+        description="Lay the learnt bias of near tokens over frames, as in the paper; else over tokens, as released.",
+    )
+
+    @model_validator(mode="after")
+    def _check_width(self) -> "SkateFormerSettings":
+        if self.width % 32:
+            raise ValueError(f"expected 'width' to be a multiple of 32, got {self.width}")
+        return self
+
+    def check_clips(self, clips: ClipSettings) -> None:
+        """Raises ValueError unless the frames of each stage can be parted into equal partitions of fit size."""
+        for frames, part in zip(_stages(clips.frames), self.partition_frames(clips.frames), strict=True):
+            if part < min(frames, SMALLEST_PARTITION):
+                sizes = f"{SMALLEST_PARTITION} to {LARGEST_PARTITION}"
+                raise ValueError(
+                    f"expected 'clips.frames' that, halved three times, stay multiples of {sizes}, as 64, "
+                    f"got {clips.frames}, which become {frames}"
+                )
+
+    def partition_frames(self, frames: int) -> list[int]:
+        """Frames P of a partition in each stage: of the divisors of the stage's frames the one nearest to 8."""
+        return [
+            min((part for part in range(1, LARGEST_PARTITION + 1) if count % part == 0), key=_off_partition)
+            for count in _stages(frames)
+        ]
+
+
+def _stages(frames: int) -> list[int]:
+    """The frames of each stage of a SkateFormer: those of the clip, and thrice half of them, rounded up."""
+    return [-(-frames // 2**stage) for stage in range(4)]
+
+
+def _off_partition(part: int) -> float:
+    """How far a partition's frames are from the authors', as a ratio."""
+    return max(part / PARTITION, PARTITION / part)
+
+
 NETWORKS: tuple[type[NetworkSettings], ...] = (
     DANetSettings,
     TwoStreamAGCNSettings,
     CTRGCNSettings,
     STGCNPlusPlusSettings,
     DGSTGCNSettings,
+    SGNSettings,
+    SkateFormerSettings,
 )
 DEFAULT = "danet"
 

@@ -15,6 +15,8 @@ CLASSES = {
     "ctr_gcn": "danet.models.ctr_gcn.CTRGCN",
     "st_gcn_pp": "danet.models.st_gcn_pp.STGCNPlusPlus",
     "dg_st_gcn": "danet.models.dg_st_gcn.DGSTGCN",
+    "sgn": "danet.models.sgn.SGN",
+    "skateformer": "danet.models.skateformer.SkateFormer",
 }
 
 

@@ -68,7 +68,34 @@ class DANetSettings(NetworkSettings):
         multiple_of(self, "frames / patch_frames", clips.frames // self.patch_frames, "segments", self.segments)
 
 
-NETWORKS: tuple[type[NetworkSettings], ...] = (DANetSettings,)
+class TransformerStreamSettings(ClipNetworkSettings):
+    """A stream of ST-TR."""
+
+    dropout: Real = Field(
+        0.5, ge=0, lt=1, description="In training, the chance that a number is zero before a convolution over frames."
+    )
+    key_dropout: Real = Field(
+        0.5, ge=0, lt=1, description="In training, the chance that a head of attention does not see a joint or a frame."
+    )
+
+
+class SpatialTransformerSettings(TransformerStreamSettings):
+    """S-TR, the stream of ST-TR with attention over joints."""
+
+    name: Literal["s_tr"] = Field("s_tr", description="Which network: this one.")
+
+
+class TemporalTransformerSettings(TransformerStreamSettings):
+    """T-TR, the stream of ST-TR with attention over frames."""
+
+    name: Literal["t_tr"] = Field("t_tr", description="Which network: this one.")
+
+
+NETWORKS: tuple[type[NetworkSettings], ...] = (
+    DANetSettings,
+    SpatialTransformerSettings,
+    TemporalTransformerSettings,
+)
 DEFAULT = "danet"
 
 

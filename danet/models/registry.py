@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 CLASSES = {
     "danet": "danet.models.danet.network.DANet",
+    "s_tr": "danet.models.st_tr.SpatialTransformer",
+    "t_tr": "danet.models.st_tr.TemporalTransformer",
 }
 
 

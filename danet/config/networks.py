@@ -68,6 +68,20 @@ class DANetSettings(NetworkSettings):
         multiple_of(self, "frames / patch_frames", clips.frames // self.patch_frames, "segments", self.segments)
 
 
+class ClipNetworkSettings(NetworkSettings):
+    """Base of the settings of a network that sees all actors of a sample at once."""
+
+    people: Positive = Field(
+        2, le=10, description="Actors of a sample that it sees, the first ones; a place without an actor holds zeros."
+    )
+
+
+class TwoStreamAGCNSettings(ClipNetworkSettings):
+    """One stream of 2s-AGCN."""
+
+    name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
+
+
 class TransformerStreamSettings(ClipNetworkSettings):
     """A stream of ST-TR."""
 
@@ -93,6 +107,7 @@ class TemporalTransformerSettings(TransformerStreamSettings):
 
 NETWORKS: tuple[type[NetworkSettings], ...] = (
     DANetSettings,
+    TwoStreamAGCNSettings,
     SpatialTransformerSettings,
     TemporalTransformerSettings,
 )

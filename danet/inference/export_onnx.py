@@ -32,6 +32,11 @@ class SharedClips(ClipTensors):
 
     share: Tensor
 
+    @property
+    def belongs(self) -> Tensor:
+        """(B, K) bool."""
+        return self.share > 0
+
     def mean_over_actors(self, values: Tensor) -> Tensor:
         """(K, ...) to (B, ...)."""
         return (self.share @ values.flatten(1)).unflatten(1, values.shape[1:])

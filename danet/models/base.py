@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,6 +29,19 @@ class ClipTensors:
     joints: Tensor
     owner: Tensor
     samples: int
+
+    @property
+    def belongs(self) -> Tensor:
+        """(B, K) bool: whether a clip is of a sample."""
+        return self.owner == torch.arange(self.samples, device=self.owner.device)[:, None]
+
+    def side_by_side(self, values: Tensor, people: int) -> Tensor:
+        """(K, ...) to (B, M, ...): of each sample the first M actors, zeros where it has fewer."""
+        belongs = self.belongs
+        places = torch.arange(people, device=belongs.device)[:, None]
+        chosen = belongs[:, None] & (belongs.int().cumsum(dim=1)[:, None] == places + 1)  # (B, M, K), at most one of K
+        found = values[chosen.int().argmax(dim=2)]
+        return torch.where(chosen.any(dim=2).view(*found.shape[:2], *[1] * (values.ndim - 1)), found, 0.0)
 
     def mean_over_actors(self, values: Tensor) -> Tensor:
         """(K, ...) to (B, ...): of each sample the mean over its actors."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 CLASSES = {
     "danet": "danet.models.danet.network.DANet",
+    "2s_agcn": "danet.models.agcn.TwoStreamAGCN",
     "s_tr": "danet.models.st_tr.SpatialTransformer",
     "t_tr": "danet.models.st_tr.TemporalTransformer",
 }

@@ -4,6 +4,7 @@ Plizzari, Cannici, Matteucci: Skeleton-based action recognition via spatial and 
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,8 @@ from torch.nn import functional as F
 
 from danet.config.clips import ClipSettings
 from danet.config.networks import TransformerStreamSettings
-from danet.models.clip_network import ClipNetwork
-from danet.models.graph import End, GraphConvolution, Start, over_frames, spatial_graph
+from danet.models.clip_network import ClipNetwork, Rule
+from danet.models.graph import SMALL, End, GraphConvolution, Start, over_frames, spatial_graph
 from danet.skeleton.layout import Layout
 
 WIDTHS = (64, 128, 256)  # of three blocks each, all doubled where clips have DOUBLED channels: joint and bone
@@ -34,7 +35,7 @@ def past(width: int, outputs: int, stride: int) -> nn.Module:
 
 
 class MaskedGraph(nn.Module):
-    """(K, C, T, V) to (K, C', T, V): joints mixed along the skeleton, whose edges are learnt factors."""
+    """Joints mixed along the skeleton, each edge of it by a learnt factor."""
 
     graph: Tensor
 
@@ -48,13 +49,15 @@ class MaskedGraph(nn.Module):
         nn.init.uniform_(self.mix.bias, -(width**-0.5), width**-0.5)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(K, C, T, V) to (K, C', T, V)."""
         return self.norm(self.mix(features, self.graph * self.mask)).relu()
 
 
 class KeyDropout(nn.Dropout):
-    """In training drops whole keys, each for all queries of a head; the shares (..., L, L) of the others add to 1."""
+    """In training drops whole keys, each for all queries of a head."""
 
     def forward(self, shares: Tensor) -> Tensor:
+        """(..., L, L), of each query its shares in the keys; those that are kept add to 1 again."""
         if not self.training:
             return shares
         kept = shares * F.dropout(torch.ones_like(shares[..., :1, :]), self.p)
@@ -86,45 +89,57 @@ class Attention(nn.Module):
 
 
 class JointAttention(Attention):
-    """(K, C, T, V) to (K, C', T, V): over the joints of each frame."""
+    """Over the joints of each frame."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """(K, C, T, V) to (K, C', T, V)."""
         attended = self.attend(self.by_joint(features).transpose(2, 3))
         return self.after(attended + features if attended.shape == features.shape else attended).relu()
 
 
 class FrameAttention(Attention):
-    """(K, C, T, V) to (K, C, T / stride, V), rounded up: over the frames of each joint.
-
-    With an even number of joints a query, a key or a value is made of one frame, else of `stride` frames.
-    """
+    """Over the frames of each joint; each is made of one frame where joints are even in number, else of `stride`."""
 
     def __init__(self, width: int, joints: int, dropout: float, stride: int):
         super().__init__(width, width, joints, dropout, kernel=stride if joints % 2 else 1, stride=stride)
         self.skip = past(width, width, stride)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(K, C, T, V) to (K, C, T / stride, V), rounded up."""
         whole = F.pad(self.by_joint(features), (0, -features.shape[2] % self.qkv.kernel_size[1]))
         return self.after(self.attend(whole).transpose(2, 3) + self.skip(features)).relu()
 
 
 class Block(nn.Module):
-    """time(space(x)) + skip(x); (K, C, T, V) to (K, C', T / stride, V)."""
+    """time(space(x)) + skip(x), without a ReLU."""
 
     def __init__(self, space: nn.Module, time: nn.Module, skip: nn.Module):
         super().__init__()
         self.space, self.time, self.skip = space, time, skip
 
     def forward(self, features: Tensor) -> Tensor:
+        """(K, C, T, V) to (K, C', T / stride, V), rounded up."""
         return self.time(self.space(features)) + self.skip(features)
+
+
+class IdleNorm(nn.BatchNorm1d):
+    """A norm of people that the published network holds and never uses: it learns along, and changes nothing."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(K, C, T, V) as they are."""
+        if not self.training:
+            return features
+        idle = SMALL * (features.detach() * self.weight[:, None, None] + self.bias[:, None, None])
+        return features + (idle - idle.detach())
 
 
 class TransformerStream(ClipNetwork):
     """Three blocks of graphs, then six with attention, which see the clips once more as they came."""
 
-    published = (
+    published: ClassVar[tuple[Rule, ...]] = (
         (r"^start\.norm", "data_bn"),
         (r"^end\.linear", "fcn"),
+        (r"^idle", "person_bn"),
         (r"^first\.0", "gcn0"),
         (r"^first\.1", "tcn0"),
         (r"^graphs", "backbone"),
@@ -158,6 +173,7 @@ class TransformerStream(ClipNetwork):
                 for width, outputs, stride in zip(widths, widths[1:], (2, 1, 1, 2, 1, 1), strict=False)
             )
         )
+        self.idle = IdleNorm(large)
         self.end = End(large, self.people, actions)
 
     def convolution(self, width: int, stride: int) -> nn.Sequential:
@@ -172,7 +188,7 @@ class TransformerStream(ClipNetwork):
         """(N, C, T, V, M) to (N, A)."""
         seen = self.graphs(self.first(self.start(clips)))
         as_they_came = clips.permute(0, 4, 1, 2, 3).flatten(0, 1)
-        return self.end(self.attention(torch.cat([seen, as_they_came], dim=1)))
+        return self.end(self.idle(self.attention(torch.cat([seen, as_they_came], dim=1))))
 
 
 class SpatialTransformer(TransformerStream):

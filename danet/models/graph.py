@@ -1,0 +1,156 @@
+"""What the graph networks share: the graph of a skeleton, blocks in space and time, how they begin and end."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from danet.config.clips import ClipSettings
+from danet.config.networks import ClipNetworkSettings
+from danet.models.clip_network import ClipNetwork
+from danet.skeleton.layout import Layout
+
+GRAPHS = 3  # a joint itself, from parents to children, from children to parents
+SMALL = 1e-6  # where a term starts that has to grow
+WIDTHS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)  # of the ten blocks
+
+Space = Callable[[int, int], nn.Module]  # made from the channels that come and those that go
+Time = Callable[[int, int], nn.Module]  # made from the channels and the stride
+
+
+def spatial_graph(layout: Layout) -> Tensor:
+    """(3, V, V): 1 at (u, u); 1 at (parent, child); at (child, parent) a share of 1 among the parent's children."""
+    children, parents = layout.bones.T.tolist()
+    graph = torch.zeros(GRAPHS, layout.size, layout.size)
+    graph[0] = torch.eye(layout.size)
+    graph[1, parents, children] = 1
+    graph[2, children, parents] = 1
+    graph[2] /= graph[2].sum(dim=0).clamp(min=1)
+    return graph
+
+
+def over_frames(width: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """A convolution over `kernel` frames, which keeps their number but for the stride."""
+    padding = (kernel - 1) // 2 * dilation
+    return nn.Conv2d(width, outputs, (kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
+
+
+def normed(width: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """A convolution over frames, then BatchNorm."""
+    return nn.Sequential(over_frames(width, outputs, kernel, stride, dilation), nn.BatchNorm2d(outputs))
+
+
+def skip(width: int, outputs: int, stride: int = 1) -> nn.Module:
+    """The way past a layer: nothing where shapes stay."""
+    return nn.Identity() if width == outputs and stride == 1 else normed(width, outputs, stride=stride)
+
+
+class Parallel(nn.Conv2d):
+    """So many 1x1 convolutions in one, each to `outputs` channels: all of the same input, or each of a part of it."""
+
+    def __init__(self, count: int, width: int, outputs: int, *, apart: bool = False):
+        super().__init__(count * width if apart else width, count * outputs, 1, groups=count if apart else 1)
+        self.count = count
+
+
+def start_kaiming(network: nn.Module) -> None:
+    """Convolutions start from He's normal numbers for the channels that go out of each, their biases at 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            outputs = module.out_channels // (module.count if isinstance(module, Parallel) else 1)
+            nn.init.normal_(module.weight, 0, math.sqrt(2 / (outputs * math.prod(module.kernel_size))))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Start(nn.Module):
+    """BatchNorm of each channel of each joint; the first of `people` has numbers of its own, and so has the next."""
+
+    def __init__(self, channels: int, joints: int, people: int = 1):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(people * joints * channels)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, C, T, V, M) to (N M, C, T, V)."""
+        channels, frames, joints = clips.shape[1:4]
+        rows = clips.permute(0, 4, 3, 1, 2).reshape(-1, self.norm.num_features, frames)
+        return self.norm(rows).view(-1, joints, channels, frames).permute(0, 2, 3, 1).contiguous()
+
+
+class End(nn.Module):
+    """The mean over frames, joints and people, then a linear layer."""
+
+    def __init__(self, width: int, people: int, actions: int, deviation: float | None = None):
+        super().__init__()
+        self.people = people
+        self.linear = nn.Linear(width, actions)
+        nn.init.normal_(self.linear.weight, 0, deviation or math.sqrt(2 / actions))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N M, C, T, V) to logits (N, A)."""
+        return self.linear(features.mean(dim=(2, 3)).unflatten(0, (-1, self.people)).mean(dim=1))
+
+
+class GraphConvolution(nn.Module):
+    """The sum over K graphs of a 1x1 convolution of what each graph brings to a joint."""
+
+    def __init__(self, width: int, outputs: int, graphs: int = GRAPHS):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(graphs, outputs, width))
+        self.bias = nn.Parameter(torch.zeros(graphs, outputs))
+        nn.init.normal_(self.weight, 0, math.sqrt(2 / self.weight.numel()))
+
+    def forward(self, features: Tensor, graphs: Tensor) -> Tensor:
+        """(N, C, T, V) to (N, C', T, V); graphs (K, V, V), or (N, K, V, V), are from joint u to joint v."""
+        brought = features.flatten(1, 2)[:, None] @ graphs  # (N, K, C T, V)
+        columns = brought.view(len(features), -1, features.shape[2] * features.shape[3])  # (N, K C, T V)
+        mixed = self.weight.transpose(0, 1).flatten(1) @ columns + self.bias.sum(dim=0)[:, None]
+        return mixed.view(len(features), -1, *features.shape[2:])
+
+
+class Block(nn.Module):
+    """relu(time(space(x)) + skip(x))."""
+
+    def __init__(self, space: nn.Module, time: nn.Module, past: nn.Module | None):
+        super().__init__()
+        self.space, self.time, self.skip = space, time, past
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, T, V) to (N, C', T / stride, V), rounded up."""
+        changed = self.time(self.space(features))
+        return torch.relu(changed if self.skip is None else changed + self.skip(features))
+
+
+def ten_blocks(channels: int, space: Space, time: Time) -> Iterator[Block]:
+    """The blocks of WIDTHS; the first has no way past it, and where a width doubles, frames are halved."""
+    for index, (width, outputs) in enumerate(zip((channels, *WIDTHS), WIDTHS, strict=False)):
+        stride = 2 if index and width != outputs else 1
+        yield Block(space(width, outputs), time(outputs, stride), skip(width, outputs, stride) if index else None)
+
+
+class GraphNetwork(ClipNetwork):
+    """Ten blocks between start and end; `normed_together` where the start tells the people of a sample apart."""
+
+    normed_together = True
+    head_deviation: float | None = None
+
+    def __init__(self, *, settings: ClipNetworkSettings, layout: Layout, clips: ClipSettings, actions: int):
+        super().__init__(settings=settings, layout=layout, clips=clips, actions=actions)
+        self.start = Start(self.channels, layout.size, self.people if self.normed_together else 1)
+        self.blocks = nn.Sequential(*ten_blocks(self.channels, *self.layers(layout)))
+        self.end = End(WIDTHS[-1], self.people, actions, self.head_deviation)
+
+    def layers(self, layout: Layout) -> tuple[Space, Time]:
+        """How a block's layers in space and in time are made."""
+        raise NotImplementedError
+
+    def logits_of(self, clips: Tensor) -> Tensor:
+        """(N, C, T, V, M) to (N, A)."""
+        return self.end(self.blocks(self.start(clips)))
+
+
+def next_number(prefix: str) -> Callable[[re.Match[str]], str]:
+    """For `published`: the number found, counted from 1, after a prefix."""
+    return lambda found: f"{prefix}{int(found[1]) + 1}"

@@ -82,8 +82,26 @@ class TwoStreamAGCNSettings(ClipNetworkSettings):
     name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
 
 
+class CTRGCNSettings(ClipNetworkSettings):
+    """One stream of CTR-GCN."""
+
+    name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
+
+
+class STGCNPlusPlusSettings(ClipNetworkSettings):
+    """One stream of ST-GCN++."""
+
+    name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
+
+
+class DGSTGCNSettings(ClipNetworkSettings):
+    """One stream of DG-STGCN."""
+
+    name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
+
+
 class TransformerStreamSettings(ClipNetworkSettings):
-    """A stream of ST-TR."""
+    """What the two streams of ST-TR share."""
 
     dropout: Real = Field(
         0.5, ge=0, lt=1, description="In training, the chance that a number is zero before a convolution over frames."
@@ -108,6 +126,9 @@ class TemporalTransformerSettings(TransformerStreamSettings):
 NETWORKS: tuple[type[NetworkSettings], ...] = (
     DANetSettings,
     TwoStreamAGCNSettings,
+    CTRGCNSettings,
+    STGCNPlusPlusSettings,
+    DGSTGCNSettings,
     SpatialTransformerSettings,
     TemporalTransformerSettings,
 )

@@ -14,17 +14,17 @@ from danet.config.networks import TwoStreamAGCNSettings
 from danet.models.clip_network import Rule
 from danet.models.graph import (
     GRAPHS,
+    LAYER_NAMES,
     SMALL,
     GraphConvolution,
     GraphNetwork,
     Parallel,
     Space,
     Time,
-    next_number,
     normed,
     skip,
     spatial_graph,
-    start_kaiming,
+    start_as_skips,
 )
 from danet.skeleton.layout import Layout
 
@@ -40,7 +40,7 @@ class AdaptiveGraphConvolution(nn.Module):
         super().__init__()
         self.register_buffer("skeleton", spatial_graph(layout), persistent=False)
         self.learnt = nn.Parameter(torch.full_like(self.skeleton, SMALL))
-        self.compared = Parallel(2 * GRAPHS, width, outputs // 4)
+        self.compared = Parallel(2 * GRAPHS, width, 2 * GRAPHS * (outputs // 4))
         self.mix = GraphConvolution(width, outputs)
         self.norm = nn.BatchNorm2d(outputs)
         self.skip = skip(width, outputs)
@@ -61,26 +61,17 @@ class TwoStreamAGCN(GraphNetwork):
     """One of the two streams; which one, joints or bones, the settings of clips say."""
 
     published: ClassVar[tuple[Rule, ...]] = (
-        (r"start\.norm", "data_bn"),
-        (r"end\.linear", "fc"),
-        (r"blocks\.(\d+)", next_number("l")),
-        (r"(l\d+)\.skip\.0", r"\1.residual.conv"),
-        (r"(l\d+)\.skip\.1", r"\1.residual.bn"),
-        (r"time\.0", "tcn1.conv"),
-        (r"time\.1", "tcn1.bn"),
-        (r"space\.learnt", "gcn1.PA"),
-        (r"space\.compared", "gcn1.conv_{a,b}.{0,1,2}"),
-        (r"space\.mix", "gcn1.conv_d.{0,1,2}"),
-        (r"space\.norm", "gcn1.bn"),
-        (r"space\.skip", "gcn1.down"),
+        *LAYER_NAMES,
+        (r"tcn1\.0", "tcn1.conv"),
+        (r"tcn1\.1", "tcn1.bn"),
+        (r"learnt", "PA"),
+        (r"compared", "conv_{a,b}.{0,1,2}"),
+        (r"mix", "conv_d.{0,1,2}"),
     )
 
     def __init__(self, *, settings: TwoStreamAGCNSettings, layout: Layout, clips: ClipSettings, actions: int):
         super().__init__(settings=settings, layout=layout, clips=clips, actions=actions)
-        start_kaiming(self.blocks)
-        for each in self.blocks.modules():
-            if isinstance(each, AdaptiveGraphConvolution):
-                nn.init.constant_(each.norm.weight, SMALL)
+        start_as_skips(self.blocks)
 
     def layers(self, layout: Layout) -> tuple[Space, Time]:
         """The adaptive graph convolution, and a convolution over nine frames."""

@@ -1,20 +1,31 @@
 """What the graph networks share: the graph of a skeleton, blocks in space and time, how they begin and end."""
 
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from danet.config.clips import ClipSettings
 from danet.config.networks import ClipNetworkSettings
-from danet.models.clip_network import ClipNetwork
+from danet.models.clip_network import ClipNetwork, Rule
 from danet.skeleton.layout import Layout
 
 GRAPHS = 3  # a joint itself, from parents to children, from children to parents
 SMALL = 1e-6  # where a term starts that has to grow
 WIDTHS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)  # of the ten blocks
+
+LAYER_NAMES: tuple[Rule, ...] = (  # as the code of 2s-AGCN, and what grew from it, has them
+    (r"start\.norm", "data_bn"),
+    (r"end\.linear", "fc"),
+    (r"(blocks\.\d+)\.skip\.0", r"\1.residual.conv"),
+    (r"(blocks\.\d+)\.skip\.1", r"\1.residual.bn"),
+    (r"blocks\.(\d+)", lambda found: f"l{int(found[1]) + 1}"),
+    (r"space\.norm", "gcn1.bn"),
+    (r"space\.skip", "gcn1.down"),
+    (r"space", "gcn1"),
+    (r"time", "tcn1"),
+)
 
 Space = Callable[[int, int], nn.Module]  # made from the channels that come and those that go
 Time = Callable[[int, int], nn.Module]  # made from the channels and the stride
@@ -48,16 +59,22 @@ def skip(width: int, outputs: int, stride: int = 1) -> nn.Module:
 
 
 class Parallel(nn.Conv2d):
-    """So many 1x1 convolutions in one, each to `outputs` channels: all of the same input, or each of a part of it."""
+    """So many 1x1 convolutions in one, to `outputs` channels together: of the same input, or of a part of it each."""
 
     def __init__(self, count: int, width: int, outputs: int, *, apart: bool = False):
-        super().__init__(count * width if apart else width, count * outputs, 1, groups=count if apart else 1)
+        super().__init__(width, outputs, 1, groups=count if apart else 1)
         self.count = count
 
 
-def start_kaiming(network: nn.Module) -> None:
-    """Convolutions start from He's normal numbers for the channels that go out of each, their biases at 0."""
-    for module in network.modules():
+def start_as_skips(blocks: nn.Sequential) -> None:
+    """A block begins as the way past its graph, whose norm starts SMALL.
+
+    Convolutions start from He's normal numbers for the channels that go out of each, their biases at 0.
+    """
+    for name, parameter in blocks.named_parameters():
+        if name.endswith("space.norm.weight"):
+            nn.init.constant_(parameter, SMALL)
+    for module in blocks.modules():
         if isinstance(module, nn.Conv2d):
             outputs = module.out_channels // (module.count if isinstance(module, Parallel) else 1)
             nn.init.normal_(module.weight, 0, math.sqrt(2 / (outputs * math.prod(module.kernel_size))))
@@ -80,13 +97,15 @@ class Start(nn.Module):
 
 
 class End(nn.Module):
-    """The mean over frames, joints and people, then a linear layer."""
+    """The mean over frames, joints and people, then a linear layer; with a `deviation` its biases start at 0."""
 
     def __init__(self, width: int, people: int, actions: int, deviation: float | None = None):
         super().__init__()
         self.people = people
         self.linear = nn.Linear(width, actions)
         nn.init.normal_(self.linear.weight, 0, deviation or math.sqrt(2 / actions))
+        if deviation:
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N M, C, T, V) to logits (N, A)."""
@@ -94,20 +113,53 @@ class End(nn.Module):
 
 
 class GraphConvolution(nn.Module):
-    """The sum over K graphs of a 1x1 convolution of what each graph brings to a joint."""
+    """The sum over K graphs of a 1x1 convolution of what each graph brings to a joint.
 
-    def __init__(self, width: int, outputs: int, graphs: int = GRAPHS):
+    A bias is added to the sum, or, where it is `carried`, to what the graph is then applied to.
+    """
+
+    def __init__(self, width: int, outputs: int, graphs: int = GRAPHS, *, carried: bool = False):
         super().__init__()
+        self.carried = carried
         self.weight = nn.Parameter(torch.empty(graphs, outputs, width))
         self.bias = nn.Parameter(torch.zeros(graphs, outputs))
         nn.init.normal_(self.weight, 0, math.sqrt(2 / self.weight.numel()))
 
     def forward(self, features: Tensor, graphs: Tensor) -> Tensor:
         """(N, C, T, V) to (N, C', T, V); graphs (K, V, V), or (N, K, V, V), are from joint u to joint v."""
+        samples, frames = len(features), features.shape[2:]
         brought = features.flatten(1, 2)[:, None] @ graphs  # (N, K, C T, V)
-        columns = brought.view(len(features), -1, features.shape[2] * features.shape[3])  # (N, K C, T V)
-        mixed = self.weight.transpose(0, 1).flatten(1) @ columns + self.bias.sum(dim=0)[:, None]
-        return mixed.view(len(features), -1, *features.shape[2:])
+        mixed = self.weight.transpose(0, 1).flatten(1) @ brought.view(samples, -1, math.prod(frames))  # (N, C', T V)
+        bias = self.bias.T @ graphs.sum(dim=-2) if self.carried else self.bias.sum(dim=0)[:, None]
+        return mixed.view(samples, -1, *frames) + bias[..., None, :]
+
+
+class Branches(nn.Module):
+    """Branches over frames, each with its share of the channels, which are put side by side.
+
+    All but the last begin with a 1x1 convolution, BatchNorm and ReLU. Then comes a convolution, dilated in each branch
+    by its own step, and in the last but one the largest of three frames. The last branch is a 1x1 convolution alone.
+    """
+
+    def __init__(self, width: int, stride: int, kernel: int, dilations: Sequence[int]):
+        super().__init__()
+        branches = len(dilations) + 2
+        share = width // branches
+        self.sizes = [width - share * (branches - 1), *[share] * (branches - 2)]
+        inner = sum(self.sizes)
+        self.enter = nn.Sequential(Parallel(branches - 1, width, inner), nn.BatchNorm2d(inner), nn.ReLU())
+        self.dilated = nn.ModuleList(
+            over_frames(size, size, kernel, stride, dilation)
+            for size, dilation in zip(self.sizes, dilations, strict=False)
+        )
+        self.largest = nn.MaxPool2d((3, 1), (stride, 1), (1, 0))
+        self.direct = over_frames(width, share, 1, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, T, V) to (N, C, T / stride, V), rounded up."""
+        *entered, last = self.enter(features).split(self.sizes, dim=1)
+        dilated = [layer(each) for layer, each in zip(self.dilated, entered, strict=True)]
+        return torch.cat([*dilated, self.largest(last), self.direct(features)], dim=1)
 
 
 class Block(nn.Module):
@@ -149,8 +201,3 @@ class GraphNetwork(ClipNetwork):
     def logits_of(self, clips: Tensor) -> Tensor:
         """(N, C, T, V, M) to (N, A)."""
         return self.end(self.blocks(self.start(clips)))
-
-
-def next_number(prefix: str) -> Callable[[re.Match[str]], str]:
-    """For `published`: the number found, counted from 1, after a prefix."""
-    return lambda found: f"{prefix}{int(found[1]) + 1}"

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 CLASSES = {
     "danet": "danet.models.danet.network.DANet",
     "2s_agcn": "danet.models.agcn.TwoStreamAGCN",
+    "ctr_gcn": "danet.models.ctr_gcn.CTRGCN",
+    "st_gcn_pp": "danet.models.st_gcn_pp.STGCNPlusPlus",
+    "dg_st_gcn": "danet.models.dg_st_gcn.DGSTGCN",
     "s_tr": "danet.models.st_tr.SpatialTransformer",
     "t_tr": "danet.models.st_tr.TemporalTransformer",
 }

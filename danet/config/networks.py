@@ -168,6 +168,29 @@ def _off_partition(part: int) -> float:
     return max(part / PARTITION, PARTITION / part)
 
 
+class TransformerStreamSettings(ClipNetworkSettings):
+    """What the two streams of ST-TR share."""
+
+    dropout: Real = Field(
+        0.5, ge=0, lt=1, description="In training, the chance that a number is zero before a convolution over frames."
+    )
+    key_dropout: Real = Field(
+        0.5, ge=0, lt=1, description="In training, the chance that a head of attention does not see a joint or a frame."
+    )
+
+
+class SpatialTransformerSettings(TransformerStreamSettings):
+    """S-TR, the stream of ST-TR with attention over joints."""
+
+    name: Literal["s_tr"] = Field("s_tr", description="Which network: this one.")
+
+
+class TemporalTransformerSettings(TransformerStreamSettings):
+    """T-TR, the stream of ST-TR with attention over frames."""
+
+    name: Literal["t_tr"] = Field("t_tr", description="Which network: this one.")
+
+
 NETWORKS: tuple[type[NetworkSettings], ...] = (
     DANetSettings,
     TwoStreamAGCNSettings,
@@ -176,6 +199,8 @@ NETWORKS: tuple[type[NetworkSettings], ...] = (
     DGSTGCNSettings,
     SGNSettings,
     SkateFormerSettings,
+    SpatialTransformerSettings,
+    TemporalTransformerSettings,
 )
 DEFAULT = "danet"
 

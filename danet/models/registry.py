@@ -17,6 +17,8 @@ CLASSES = {
     "dg_st_gcn": "danet.models.dg_st_gcn.DGSTGCN",
     "sgn": "danet.models.sgn.SGN",
     "skateformer": "danet.models.skateformer.SkateFormer",
+    "s_tr": "danet.models.st_tr.SpatialTransformer",
+    "t_tr": "danet.models.st_tr.TemporalTransformer",
 }
 
 

@@ -35,7 +35,7 @@ def add_network(checkout: Checkout) -> None:
     network, settings, line = page_blocks()
     (checkout.folder / "danet/models/pooled.py").write_text(network)
     checkout.edit("danet/config/networks.py", "\nNETWORKS:", f"{settings}\n\nNETWORKS:")
-    checkout.edit("danet/config/networks.py", "(DANetSettings,)", "(DANetSettings, PooledSettings)")
+    checkout.edit("danet/config/networks.py", "= (\n    DANetSettings", "= (\n    PooledSettings,\n    DANetSettings")
     checkout.edit("danet/models/registry.py", "CLASSES = {\n", f"CLASSES = {{\n{line}")
 
 

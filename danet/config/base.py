@@ -54,6 +54,7 @@ WORDS = {  # for pydantic's kinds of errors
     "finite_number": "expected a finite number",
     "greater_than": "expected more than {gt}",
     "greater_than_equal": "expected {ge} or more",
+    "multiple_of": "expected a multiple of {multiple_of}",
     "less_than": "expected less than {lt}",
     "less_than_equal": "expected {le} or less",
     "literal_error": "expected {expected}",

@@ -79,25 +79,36 @@ class ClipNetworkSettings(NetworkSettings):
     )
 
 
-class TwoStreamAGCNSettings(ClipNetworkSettings):
+class GraphNetworkSettings(ClipNetworkSettings):
+    """Base of the settings of a network of ten blocks over the graph of a skeleton."""
+
+    width: Positive = Field(
+        64,
+        multiple_of=8,
+        le=4096,
+        description="Channels of the first four blocks; then come twice, and four times as many.",
+    )
+
+
+class TwoStreamAGCNSettings(GraphNetworkSettings):
     """One stream of 2s-AGCN."""
 
     name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
 
 
-class CTRGCNSettings(ClipNetworkSettings):
+class CTRGCNSettings(GraphNetworkSettings):
     """One stream of CTR-GCN."""
 
     name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
 
 
-class STGCNPlusPlusSettings(ClipNetworkSettings):
+class STGCNPlusPlusSettings(GraphNetworkSettings):
     """One stream of ST-GCN++."""
 
     name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
 
 
-class DGSTGCNSettings(ClipNetworkSettings):
+class DGSTGCNSettings(GraphNetworkSettings):
     """One stream of DG-STGCN."""
 
     name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
@@ -114,7 +125,9 @@ class SkateFormerSettings(ClipNetworkSettings):
     """The transformer of skeletal and temporal partitions."""
 
     name: Literal["skateformer"] = Field("skateformer", description="Which network: this one.")
-    width: Positive = Field(96, le=4096, description="Channels of a token in the first stage; later ones have twice.")
+    width: Positive = Field(
+        96, multiple_of=32, le=4096, description="Channels of a token in the first stage; later ones have twice."
+    )
     drop_path: Real = Field(
         0.2, ge=0, lt=1, description="Chance that the last block's residual branches are dropped; less in earlier ones."
     )
@@ -122,12 +135,6 @@ class SkateFormerSettings(ClipNetworkSettings):
         False,
         description="Lay the learnt bias of near tokens over frames, as in the paper; else over tokens, as released.",
     )
-
-    @model_validator(mode="after")
-    def _check_width(self) -> "SkateFormerSettings":
-        if self.width % 32:
-            raise ValueError(f"expected 'width' to be a multiple of 32, got {self.width}")
-        return self
 
     def check_clips(self, clips: ClipSettings) -> None:
         """Raises ValueError unless the frames of each stage can be parted into equal partitions of fit size."""

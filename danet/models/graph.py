@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from danet.config.clips import ClipSettings
-from danet.config.networks import ClipNetworkSettings
+from danet.config.networks import GraphNetworkSettings
 from danet.models.clip_network import ClipNetwork, Rule
 from danet.skeleton.layout import Layout
 
 GRAPHS = 3  # a joint itself, from parents to children, from children to parents
 SMALL = 1e-6  # where a term starts that has to grow
-WIDTHS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)  # of the ten blocks
+WIDENED = (1, 1, 1, 1, 2, 2, 2, 4, 4, 4)  # the widths of the ten blocks, in multiples of the first one's
 
 LAYER_NAMES: tuple[Rule, ...] = (  # as the code of 2s-AGCN, and what grew from it, has them
     (r"start\.norm", "data_bn"),
@@ -67,14 +67,16 @@ class Parallel(nn.Conv2d):
 
 
 def start_as_skips(blocks: nn.Sequential) -> None:
-    """A block begins as the way past its graph, whose norm starts SMALL.
-
-    Convolutions start from He's normal numbers for the channels that go out of each, their biases at 0.
-    """
+    """A block begins as the way past its graph, whose norm starts SMALL; convolutions as `start_kaiming` has it."""
+    start_kaiming(blocks)
     for name, parameter in blocks.named_parameters():
         if name.endswith("space.norm.weight"):
             nn.init.constant_(parameter, SMALL)
-    for module in blocks.modules():
+
+
+def start_kaiming(network: nn.Module) -> None:
+    """Convolutions start from He's normal numbers for the channels that go out of each, their biases at 0."""
+    for module in network.modules():
         if isinstance(module, nn.Conv2d):
             outputs = module.out_channels // (module.count if isinstance(module, Parallel) else 1)
             nn.init.normal_(module.weight, 0, math.sqrt(2 / (outputs * math.prod(module.kernel_size))))
@@ -127,7 +129,7 @@ class GraphConvolution(nn.Module):
 
     def forward(self, features: Tensor, graphs: Tensor) -> Tensor:
         """(N, C, T, V) to (N, C', T, V); graphs (K, V, V), or (N, K, V, V), are from joint u to joint v."""
-        samples, frames = len(features), features.shape[2:]
+        samples, _, *frames = features.shape
         brought = features.flatten(1, 2)[:, None] @ graphs  # (N, K, C T, V)
         mixed = self.weight.transpose(0, 1).flatten(1) @ brought.view(samples, -1, math.prod(frames))  # (N, C', T V)
         bias = self.bias.T @ graphs.sum(dim=-2) if self.carried else self.bias.sum(dim=0)[:, None]
@@ -175,9 +177,10 @@ class Block(nn.Module):
         return torch.relu(changed if self.skip is None else changed + self.skip(features))
 
 
-def ten_blocks(channels: int, space: Space, time: Time) -> Iterator[Block]:
-    """The blocks of WIDTHS; the first has no way past it, and where a width doubles, frames are halved."""
-    for index, (width, outputs) in enumerate(zip((channels, *WIDTHS), WIDTHS, strict=False)):
+def ten_blocks(channels: int, first: int, space: Space, time: Time) -> Iterator[Block]:
+    """The blocks of WIDENED; the first has no way past it, and where a width doubles, frames are halved."""
+    widths = [first * times for times in WIDENED]
+    for index, (width, outputs) in enumerate(zip((channels, *widths), widths, strict=False)):
         stride = 2 if index and width != outputs else 1
         yield Block(space(width, outputs), time(outputs, stride), skip(width, outputs, stride) if index else None)
 
@@ -188,11 +191,11 @@ class GraphNetwork(ClipNetwork):
     normed_together = True
     head_deviation: float | None = None
 
-    def __init__(self, *, settings: ClipNetworkSettings, layout: Layout, clips: ClipSettings, actions: int):
+    def __init__(self, *, settings: GraphNetworkSettings, layout: Layout, clips: ClipSettings, actions: int):
         super().__init__(settings=settings, layout=layout, clips=clips, actions=actions)
         self.start = Start(self.channels, layout.size, self.people if self.normed_together else 1)
-        self.blocks = nn.Sequential(*ten_blocks(self.channels, *self.layers(layout)))
-        self.end = End(WIDTHS[-1], self.people, actions, self.head_deviation)
+        self.blocks = nn.Sequential(*ten_blocks(self.channels, settings.width, *self.layers(layout)))
+        self.end = End(settings.width * WIDENED[-1], self.people, actions, self.head_deviation)
 
     def layers(self, layout: Layout) -> tuple[Space, Time]:
         """How a block's layers in space and in time are made."""

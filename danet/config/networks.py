@@ -125,7 +125,9 @@ class SkateFormerSettings(ClipNetworkSettings):
     """The transformer of skeletal and temporal partitions."""
 
     name: Literal["skateformer"] = Field("skateformer", description="Which network: this one.")
-    width: Positive = Field(96, le=4096, description="Channels of a token in the first stage; later ones have twice.")
+    width: Positive = Field(
+        96, multiple_of=32, le=4096, description="Channels of a token in the first stage; later ones have twice."
+    )
     drop_path: Real = Field(
         0.2, ge=0, lt=1, description="Chance that the last block's residual branches are dropped; less in earlier ones."
     )
@@ -133,12 +135,6 @@ class SkateFormerSettings(ClipNetworkSettings):
         False,
         description="Lay the learnt bias of near tokens over frames, as in the paper; else over tokens, as released.",
     )
-
-    @model_validator(mode="after")
-    def _check_width(self) -> "SkateFormerSettings":
-        if self.width % 32:
-            raise ValueError(f"expected 'width' to be a multiple of 32, got {self.width}")
-        return self
 
     def check_clips(self, clips: ClipSettings) -> None:
         """Raises ValueError unless the frames of each stage can be parted into equal partitions of fit size."""

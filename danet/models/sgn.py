@@ -169,5 +169,6 @@ class SGN(ClipNetwork):
 def in_turns(clips: Tensor) -> Tensor:
     """(N, C, T, V, M) to (N, T, V, C): frame t of the actor whose turn it is, of those that are not all zero."""
     actors = (clips != 0).flatten(1, 3).any(dim=1).sum(dim=1).clamp(min=1)  # (N,)
-    turns = torch.arange(clips.shape[2], device=clips.device) % actors[:, None]  # (N, T)
-    return clips.permute(0, 2, 4, 3, 1).take_along_dim(turns[:, :, None, None, None], dim=2).squeeze(2)
+    frames, people = (torch.arange(clips.shape[axis], device=clips.device) for axis in (2, 4))
+    seen = frames[:, None] % actors[:, None, None] == people  # (N, T, M)
+    return (clips.permute(0, 2, 4, 3, 1) * seen[..., None, None]).sum(dim=2)

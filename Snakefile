@@ -6,13 +6,14 @@
 
 import os
 
+# In the working directory, or beside this file where there is none.
+CONFIG, PUBLISHED = (
+    path if os.path.exists(path) else f"{workflow.basedir}/{path}"
+    for path in ("config/config.yaml", "config/published.csv")
+)
 
-def own_or_shipped(path):
-    """The file in the working directory, or the one beside this file where there is none."""
-    return path if os.path.exists(path) else f"{workflow.basedir}/{path}"
 
-
-configfile: own_or_shipped("config/config.yaml")
+configfile: CONFIG
 
 
 include: "workflow/rules/common.smk"

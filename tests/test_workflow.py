@@ -165,7 +165,7 @@ def test_edit_in_a_layer_reruns_training_and_what_follows(restored):
 
 
 def test_edit_in_the_denoising_reruns_from_there(restored):
-    restored.edit("danet/preparation/denoise.py", "meets <= 0", "meets <= 1")
+    restored.edit("danet/preparation/slots.py", "taken[track.frames]) <= 1", "taken[track.frames]) <= 2")
     assert set(restored.stale()) == AFTER_PARSE | ENSEMBLE
 
 

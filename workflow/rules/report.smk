@@ -23,7 +23,7 @@ rule report:
         ablations=[f"{folder}/metrics.json" for folder in ABLATIONS],
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
         costs=[f"{folder}/{method}/cost.json" for folder in PREPARED for method in METHODS],
-        published=own_or_shipped("config/published.csv"),
+        published=PUBLISHED,
     output:
         page=report("results/report/index.html", category="Page"),
         tables=report(directory("results/report/tables"), patterns=["{table}.csv"], category="Tables"),

@@ -229,6 +229,9 @@ def draw_command(
         ),
     ] = None,
     attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
+    layout: Annotated[
+        str, typer.Option(help="Joint layout, by name or YAML file.", show_default="by the number of joints")
+    ] = "",
     frames: Annotated[int, typer.Option(min=1, help="The most frames to draw in a .gif; of more, every nth.")] = 600,
 ) -> None:
     """Draw the skeletons of a recording as its camera saw them; bodies that preparation drops are grey.
@@ -236,9 +239,13 @@ def draw_command(
     Example: danet draw S001C001P001R001A001.skeleton --out drawn.gif
     """
     from danet.inference.draw import draw
+    from danet.skeleton.layout import layout_named
 
+    if attention and layout:
+        raise UserError("expected one of --attention and --layout, got both")
     out = out or Path(f"{file.stem}.gif")
-    print(json.dumps({"picture": str(out), **draw(file, out, attention, most=frames)}))
+    drawn = draw(file, out, attention, layout=layout_named(layout) if layout else None, most=frames)
+    print(json.dumps({"picture": str(out), **drawn}))
 
 
 @app.command("estimate")

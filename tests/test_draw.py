@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from conftest import kinect_text
 from PIL import Image, ImageSequence
 
@@ -109,3 +110,27 @@ def test_draw_refuses_other_endings(file, tmp_path):
     with pytest.raises(UserError, match=r"walk\.jpg: expected a name that ends in \.png or \.gif, got '\.jpg'"):
         draw(file, tmp_path / "walk.jpg")
     assert not (tmp_path / "walk.jpg").exists()
+
+
+def test_draw_command_takes_a_layout_of_ones_own_before_any_training(tmp_path, rng, capsys):
+    definition = {
+        "name": "stick",
+        "joints": ["hip", "head", "left hand", "right hand"],
+        "parents": {"head": "hip", "left hand": "hip", "right hand": "hip"},
+        "parts": {"all": ["hip", "head", "left hand", "right hand"]},
+        "mirror": [["left hand", "right hand"]],
+        "origin": "hip",
+        "across": [["left hand", "right hand"]],
+    }
+    (tmp_path / "layout.yaml").write_text(yaml.safe_dump(definition))
+    np.save(tmp_path / "a.npy", rng.normal(0, 0.4, (30, 4, 3)).astype(np.float32))
+    with pytest.raises(UserError, match="expected 25 or 20 or 17 or 33 joints, got 4"):
+        draw_command(tmp_path / "a.npy", tmp_path / "a.png")
+    draw_command(tmp_path / "a.npy", tmp_path / "a.png", layout=str(tmp_path / "layout.yaml"))
+    assert json.loads(capsys.readouterr().out)["bodies"] == 1
+    with pytest.raises(UserError, match=r"expected the joints of kinect_v2_25 \(25\), got 4 joints"):
+        draw_command(tmp_path / "a.npy", tmp_path / "a.png", layout="kinect_v2_25")
+    with pytest.raises(UserError, match="nothing: expected a YAML file of a layout, got"):
+        draw_command(tmp_path / "a.npy", tmp_path / "a.png", layout="nothing")
+    with pytest.raises(UserError, match="expected one of --attention and --layout, got both"):
+        draw_command(tmp_path / "a.npy", tmp_path / "a.png", attention=tmp_path / "w", layout="kinect_v2_25")

@@ -36,20 +36,25 @@ log = logging.getLogger(__name__)
 
 
 def draw(
-    file: Path, out: Path, weights: Path | None = None, settings: Prepare | None = None, most: int = MOST_DRAWN
+    file: Path,
+    out: Path,
+    weights: Path | None = None,
+    settings: Prepare | None = None,
+    *,
+    layout: Layout | None = None,
+    most: int = MOST_DRAWN,
 ) -> dict[str, int]:
     """Writes `out`, a .png of some frames or a moving .gif, as the camera saw them, without joints not found.
 
     Of a recording of more than `most` frames the .gif has every second, third, and so on.
 
-    With `weights`, a disc at each joint says how much of the network's attention it gets. Returns the numbers of
-    `frames`, of those `drawn`, of `bodies` and of `kept` bodies. Errors: UserError for a file that cannot be read,
-    another ending, weights of other joints.
+    With `weights`, a disc at each joint says how much of the network's attention it gets; their layout is taken then.
+    Returns the numbers of `frames`, of those `drawn`, of `bodies` and of `kept` bodies. Errors: UserError for a file
+    that cannot be read, another ending, weights or a `layout` of other joints.
     """
     if out.suffix not in (".png", ".gif"):
         raise UserError(f"{out}: expected a name that ends in .png or .gif, got '{out.suffix}'")
     shares = None
-    layout: Layout | None = None
     if weights is not None:
         from danet.inference.predictor import Predictor
 

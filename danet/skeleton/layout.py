@@ -211,6 +211,11 @@ def find_layout(described: str | dict[str, Any], where: str = "layout") -> Layou
     return LAYOUTS[described]
 
 
+def layout_named(name_or_file: str) -> Layout:
+    """The layout that ships under a name, or that of a YAML file. Errors: UserError for what is neither."""
+    return LAYOUTS.get(name_or_file) or read_layout(Path(name_or_file))
+
+
 SHIPPED = ("kinect_v2_25", "kinect_v1_20", "coco_17", "mediapipe_33")
 LAYOUTS = {name: read_layout(Path(str(files(layouts)), f"{name}.yaml")) for name in SHIPPED}
 KINECT_V2, KINECT_V1 = LAYOUTS["kinect_v2_25"], LAYOUTS["kinect_v1_20"]

@@ -65,11 +65,11 @@ def test_fingerprint_passes_over_settings_and_registry(package, path):
 )
 def test_fingerprint_changes_with_what_runs_only(package, old, new, same):
     before = fingerprint(SCRIPTS / "denoise.py")
-    edit(package / "preparation/denoise.py", old, new)
+    edit(package / "preparation/tracks.py", old, new)
     after = fingerprint(SCRIPTS / "denoise.py")
     assert (before == after) is same
     assert before.keys() == after.keys()
-    assert all(before[name] == after[name] for name in before if name != "danet.preparation.denoise")
+    assert all(before[name] == after[name] for name in before if name != "danet.preparation.tracks")
 
 
 def test_fingerprint_counts_a_joint_layout_where_it_is_read(package):

@@ -1,7 +1,6 @@
 """Work spread over processes: the same results in the same order, few waiting, and a clear end when one dies."""
 
 import errno
-import multiprocessing.synchronize
 import os
 import signal
 from itertools import islice
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from danet.errors import BadRecording, UserError
+from danet.preparation import parallel
 from danet.preparation.parallel import AHEAD, CHUNK, ordered_map
 
 
@@ -71,7 +71,7 @@ def test_ordered_map_says_what_processes_need(monkeypatch):
     def fails(*_, **__):
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
-    monkeypatch.setattr(multiprocessing.synchronize, "SemLock", fails)
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", fails)
     with pytest.raises(UserError, match="expected shared memory for 2 processes, as in /dev/shm, got: No such file"):
         list(ordered_map(arrays, range(2), 2))
     assert len(list(ordered_map(arrays, range(2), 1))) == 2

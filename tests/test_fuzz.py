@@ -52,9 +52,10 @@ def test_judge_sees_what_a_reader_must_not_do(deed, tmp_path):
     lines = [
         "from fuzz_judge import *",
         "from fuzz_mutators import TEXT",
-        f"kept, deed, folder = [], {deed!r}, Path({os.fspath(tmp_path)!r})",
+        f"kept, folder = [], Path({os.fspath(tmp_path)!r})",
+        f"def read(path): {deed}",
         "faulthandler.enable()",
-        "judge(Door('a', lambda *_: [b'x'], lambda path: exec(deed), TEXT), 150, 1, folder)",
+        "judge(Door('a', lambda *_: [b'x'], read, TEXT), 150, 1, folder)",
     ]
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)],

@@ -134,3 +134,10 @@ def test_draw_command_takes_a_layout_of_ones_own_before_any_training(tmp_path, r
         draw_command(tmp_path / "a.npy", tmp_path / "a.png", layout="nothing")
     with pytest.raises(UserError, match="expected one of --attention and --layout, got both"):
         draw_command(tmp_path / "a.npy", tmp_path / "a.png", attention=tmp_path / "w", layout="kinect_v2_25")
+
+
+def test_draw_refuses_a_recording_without_any_joint(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((20, 25, 3), -1, np.float32))
+    with pytest.raises(UserError, match="a: expected a joint that the sensor found, got none"):
+        draw(tmp_path / "a.npy", tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()

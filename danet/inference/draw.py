@@ -92,6 +92,8 @@ class _Picture:
     def __init__(self, bodies: Bodies, layout: Layout, actors: np.ndarray, shares: np.ndarray | None):
         self.bodies, self.layout, self.actors, self.shares = bodies, layout, actors, shares
         self.flat = found(bodies, layout)[..., :2]
+        if np.isnan(self.flat).all():
+            raise UserError(f"{bodies.name}: expected a joint that the sensor found, got none")
         self.low, self.high = np.nanmin(self.flat, axis=(0, 1)), np.nanmax(self.flat, axis=(0, 1))
         self.radius = LARGEST * max(float(self.high[1] - self.low[1]), 1e-6)
 

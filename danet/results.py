@@ -110,7 +110,8 @@ class Metrics(FilePart):
     """`metrics.json`: the accuracies of one run, of an ensemble, or of the folds of a protocol together.
 
     `segments` has the accuracy of each of the parts that a test recording is scored in; `folds` and `cells` that of
-    each fold, and of each fold and view, where folds were averaged.
+    each fold, and of each fold and view, where folds were averaged. `members` has the weight of each method in the mean
+    of an ensemble's scores.
     """
 
     dataset: str
@@ -136,6 +137,7 @@ class Metrics(FilePart):
     multi_view: MultiView | None = None
     folds: dict[str, Share] = {}
     cells: dict[str, Share] = {}
+    members: dict[str, Share] = {}
 
     @field_validator("dataset", "protocol", "method")
     @classmethod

@@ -85,6 +85,7 @@ def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> N
         seconds=sum(member.seconds for member in members),
         epoch=None,
         validation_top1=None,
+        members=dict.fromkeys(runs, 1 / len(runs)),
     )
     write_json(metrics, result.model_dump(mode="json"))
 

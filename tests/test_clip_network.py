@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from danet.clips.sequences import ClipBatch, Sequences
 from danet.config.base import check
 from danet.config.clips import ClipSettings
-from danet.config.networks import NETWORKS, ClipNetworkSettings, GraphNetworkSettings, name_of, read_network
+from danet.config.networks import (
+    NETWORKS,
+    ClipNetworkSettings,
+    DANetSettings,
+    GraphNetworkSettings,
+    SGNSettings,
+    name_of,
+    read_network,
+)
 from danet.errors import UserError
 from danet.inference.scores import as_tensors
 from danet.models.base import ClipTensors
@@ -139,3 +147,9 @@ def test_network_sees_one_person_or_several(name, people):
 def test_width_is_a_multiple_of_eight(name):
     with pytest.raises(UserError, match="'width': expected a multiple of 8, got 12"):
         check(type(read_network({"name": name})), {"width": 12}, "test")
+
+
+def test_people_are_as_many_as_the_samples_have_unless_said():
+    assert SGNSettings().of_people(1).people == 1
+    assert SGNSettings(people=3).of_people(1).people == 3
+    assert DANetSettings().of_people(1) == DANetSettings()

@@ -222,3 +222,43 @@ def test_read_recordings_takes_those_named_in_the_order_of_the_file(rng, tmp_pat
         np.testing.assert_allclose(read[1].joints, people["c"], atol=1e-6)
         with pytest.raises(UserError, match=r"x\.h5: expected at least one of the samples asked for, got none"):
             read_recordings(opened, {"absent"})
+
+
+def places_in(settings, rng, frames=101):
+    """The frames of a sequence that a clip in training shows."""
+    joints = np.zeros((frames, 1, 25, 3), np.float32)
+    joints[:, 0, :, 1] = np.arange(25)
+    joints[:, 0, 3, 0] = np.arange(frames)
+    still = {"face_camera": False, "turn_degrees": 0, "tilt_degrees": 0, "scale": 0, "shortest_crop": 1}
+    made = Sequences([Sequence("a", joints)], KINECT_V2, ClipSettings(**still | settings))
+    return made.cut(np.array([0]), rng).joints[0, :, 3, 0]
+
+
+def test_frames_of_a_training_clip_are_chosen_as_the_settings_say(rng):
+    parts = np.arange(20) * 5.0
+    even = places_in({"frames": 20, "frame_choice": "even"}, rng)
+    np.testing.assert_allclose(even, parts + 2.5, atol=1e-4)
+    spread = places_in({"frames": 20, "frame_choice": "spread"}, rng)
+    assert ((spread >= parts) & (spread <= parts + 5)).all()
+    assert abs(spread - even).max() > 0.5
+    drawn = places_in({"frames": 200, "frame_choice": "drawn"}, rng)
+    assert (np.diff(drawn) >= 0).all()
+    assert len(np.unique(drawn)) < 200, "some frames stand twice"
+    np.testing.assert_allclose(drawn, drawn.round(), atol=1e-4)
+
+
+def test_test_draws_cut_a_crop_at_other_places_inside_its_parts():
+    settings = ClipSettings(frames=4, test_crops=(1, 0.5), test_draws=2)
+    inside = [(round(share, 3), round(place, 3)) for _, share, place in crops_of(settings)]
+    assert inside == [(1, 0.25), (1, 0.75), *[(0.5, 0.25), (0.5, 0.75)] * 3]
+
+
+def test_unit_box_scales_each_axis_of_a_sample_over_all_its_actors(rng):
+    people = [Sequence("a", walk(rng, actors=2)), Sequence("b", walk(rng)), Sequence("c", walk(rng) * [1, 1, 0])]
+    made = Sequences(people, KINECT_V2, ClipSettings(frames=8, face_camera=False, unit_box=True))
+    for cut in (made.cut(np.arange(3), None), made.cut(np.arange(3), rng)):
+        for sample in (0, 1):
+            own = cut.joints[cut.owner == sample].reshape(-1, 3)
+            np.testing.assert_allclose([own.min(axis=0), own.max(axis=0)], [[-1] * 3, [1] * 3], atol=1e-5)
+    flat = made.cut(np.array([2]), None).joints
+    assert not flat[..., 2].any(), "an axis along which nothing differs"

@@ -18,8 +18,8 @@ from danet.io.store import Records
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import Sequence
 
-Crop = tuple[float, float]  # where it starts and what it covers, in shares of a sequence
-WHOLE = (0.0, 1.0)
+Crop = tuple[float, float, float]  # where it starts and what it covers, in shares of a sequence; where inside each part
+WHOLE = (0.0, 1.0, 0.5)
 POSITIONS = 3  # of a test crop that covers a part of a sequence
 
 
@@ -97,20 +97,25 @@ class Sequences:
                 deviation = rng.uniform(0, self.settings.jitter_metres, (len(samples), 1, 1, 1)).astype(np.float32)
                 deviation *= rng.random(deviation.shape) < self.settings.jitter_chance
                 joints = joints + deviation[owner] * rng.standard_normal(joints.shape, dtype=np.float32)
+        if self.settings.unit_box:
+            joints = in_unit_box(joints, np.flatnonzero(second == 0), owner)
         channels = self._channels(joints)
         if rng is not None and self.settings.masked_joints:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints
         return ClipBatch(channels, joints, owner, len(samples))
 
     def _positions(self, samples: np.ndarray, rng: np.random.Generator | None, crop: Crop) -> np.ndarray:
-        """(B, T): the middles of T equal parts of the crop; in training anywhere inside each part."""
+        """(B, T): the middles of T equal parts of the crop; in training as `frame_choice` says."""
         length = (self.frames[samples] - 1).astype(np.float64)[:, None]
-        count = self.settings.frames
-        offset, share, inside = (np.full((1, 1), value) for value in (*crop, 0.5))
+        count, choice = self.settings.frames, self.settings.frame_choice
+        offset, share, inside = (np.full((1, 1), value) for value in crop)
         if rng is not None:
             share = rng.uniform(self.settings.shortest_crop, 1, (len(samples), 1))
             offset = rng.uniform(0, 1, (len(samples), 1)) * (1 - share)
-            inside = rng.uniform(0, 1, (len(samples), count))
+            if choice == "drawn":
+                return length * (offset + share * np.sort(rng.uniform(0, 1, (len(samples), count)))).round()
+            if choice == "spread":
+                inside = rng.uniform(0, 1, (len(samples), count))
         return length * (offset + share * (np.arange(count) + inside) / count)
 
     def _turns(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -157,11 +162,12 @@ def in_segments(recordings: Iterable[Sequence], count: int) -> list[Sequence]:
 
 
 def crops_of(settings: ClipSettings) -> list[Crop]:
-    """The crops that a sequence is tested in: those of one share spread evenly, from end to end."""
+    """The crops that a sequence is tested in: those of one share spread evenly, from end to end, each drawn evenly."""
     return [
-        ((1 - share) * position, share)
+        ((1 - share) * position, share, (draw + 0.5) / settings.test_draws)
         for share in settings.test_crops
         for position in (np.linspace(0, 1, POSITIONS).tolist() if share < 1 else [0.0])
+        for draw in range(settings.test_draws)
     ]
 
 
@@ -185,6 +191,18 @@ def fill_gaps(joints: np.ndarray) -> np.ndarray:
         track = joints[known, actor]
         actors.append(track[before] * (1 - weight) + track[after] * weight if weight.any() else track[before])
     return np.stack(actors) if actors else joints.transpose(1, 0, 2, 3)[:1]
+
+
+def in_unit_box(joints: np.ndarray, first: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """(K, T, V, 3) with each axis scaled to -1 to 1 for each sample, whose first clip is `first` (B,) and `owner` (K,).
+
+    An axis along which nothing differs is 0. As CTR-GCN has it for NW-UCLA (Chen et al., ICCV 2021).
+    """
+    low = np.minimum.reduceat(joints.min(axis=(1, 2)), first)
+    high = np.maximum.reduceat(joints.max(axis=(1, 2)), first)
+    middle, half = (low + high) / 2, (high - low) / 2
+    half[half == 0] = 1
+    return (joints - middle[owner, None, None]) / half[owner, None, None]
 
 
 def facing_turn(joints: np.ndarray, layout: Layout) -> np.ndarray:

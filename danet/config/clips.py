@@ -15,6 +15,11 @@ class ClipSettings(Settings):
     frames: Positive = Field(
         32, le=10_000, description="Frames of a clip, spread evenly over the part of the sequence it covers."
     )
+    frame_choice: Literal["spread", "even", "drawn"] = Field(
+        "spread",
+        description="In training, spread: one anywhere in each of as many equal parts of the crop; even: the middle of "
+        "each part, as at test; drawn: any frames of the crop, in their order, one perhaps several times.",
+    )
     streams: tuple[Stream, ...] = Field(
         ("joint", "bone", "joint_motion", "bone_motion"),
         min_length=1,
@@ -41,6 +46,15 @@ class ClipSettings(Settings):
         max_length=64,
         description="At test, shares of a sequence that crops cover: one crop of all of it, three of each smaller "
         "share. Their scores are averaged, and the more confident a crop, the more it counts.",
+    )
+    test_draws: Positive = Field(
+        1,
+        le=64,
+        description="At test, how often each crop is cut, at other places inside the equal parts; the scores of all "
+        "are averaged.",
+    )
+    unit_box: bool = Field(
+        False, description="Scale each axis of a clip to -1 to 1, over its frames, joints and actors, after all else."
     )
     mirror: Real = Field(
         0.0,

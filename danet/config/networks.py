@@ -22,6 +22,10 @@ class NetworkSettings(Settings):
     def check_clips(self, clips: ClipSettings) -> None:
         """Raises ValueError where the network cannot be given such clips; any will do unless a network says more."""
 
+    def of_people(self, people: int) -> "NetworkSettings":
+        """The same for samples of at most so many actors; itself where the network takes any number."""
+        return self
+
 
 class DANetSettings(NetworkSettings):
     """The dual-attention network."""
@@ -74,9 +78,16 @@ class DANetSettings(NetworkSettings):
 class ClipNetworkSettings(NetworkSettings):
     """Base of the settings of a network that sees all actors of a sample at once."""
 
-    people: Positive = Field(
-        2, le=10, description="Actors of a sample that it sees, the first ones; a place without an actor holds zeros."
+    people: Positive | None = Field(
+        None,
+        le=10,
+        description="Actors of a sample that it sees, the first ones; a place without an actor holds zeros. By default "
+        "as many as any training sample has.",
     )
+
+    def of_people(self, people: int) -> "ClipNetworkSettings":
+        """The same, with `people` where it is not said."""
+        return self if self.people else self.model_copy(update={"people": people})
 
 
 class GraphNetworkSettings(ClipNetworkSettings):
@@ -217,6 +228,9 @@ else:
         reduce(or_, (Annotated[network, Tag(name_of(network))] for network in NETWORKS)), Discriminator(_chosen)
     ]
 _ADAPTER: TypeAdapter[NetworkSettings] = TypeAdapter(AnyNetwork)
+
+
+NAMES = tuple(map(name_of, NETWORKS))
 
 
 def read_network(values: Mapping[str, Any]) -> NetworkSettings:

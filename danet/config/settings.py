@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from danet.config.base import Positive, PositiveReal, Real, Settings, Whole, check, overlaid, refuse_endless
 from danet.config.clips import ClipSettings
-from danet.config.networks import AnyNetwork, DANetSettings
+from danet.config.networks import DEFAULT, NAMES, AnyNetwork, DANetSettings
+from danet.config.recipes import RECIPES, Recipe, recipe_of
 from danet.errors import UserError, shown
 from danet.io.yaml_text import read_yaml
 
@@ -30,6 +31,13 @@ def _once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if again:
         raise ValueError(f"expected each seed once, got {again[0]} twice")
     return seeds
+
+
+def _by_name(methods: Any) -> Any:
+    """Names alone become methods that change nothing."""
+    if isinstance(methods, (list, tuple)) and all(isinstance(name, str) for name in methods):
+        return {name: {} for name in methods}
+    return methods
 
 
 def _named(names: Any) -> Any:
@@ -219,6 +227,11 @@ class Run(Settings):
     """All that shapes one run, for one data set."""
 
     seeds: Seeds = Field((0,), description="One run per seed; tables give mean and deviation.")
+    recipe: Recipe = Field(
+        "shared",
+        description="How networks of others are trained. shared: as all are, with an optimizer chosen for each; own: "
+        "as their authors did, on the project's preparation.",
+    )
     split: Split = Field(Split(), description="How the validation part is taken.")
     clips: ClipSettings = Field(ClipSettings(), description="How a sequence becomes a clip.")
     model: AnyNetwork = Field(DANetSettings(), description="The network, by its `name`, and its settings.")
@@ -267,11 +280,12 @@ class Config(Run):
         "or data sets (`nw_ucla`) and protocols (`ntu60/cross_view`) by name.",
     )
     data: str = Field("data", description="Folder in which the data sets lie.")
-    methods: dict[str, Changes] = Field(
+    methods: Annotated[dict[str, Changes], BeforeValidator(_by_name)] = Field(
         {"danet": {}},
         min_length=1,
         description="What is trained on each protocol: a method's name, and what it changes in the settings, as "
-        "`{danet: {}, joints: {clips: {streams: [joint]}}}`.",
+        "`{danet: {}, joints: {clips: {streams: [joint]}}}`. A method with the name of a network trains that one; "
+        "where nothing is changed the names will do: `[danet, sgn]`.",
     )
     ensembles: dict[str, tuple[str, ...]] = Field(
         {}, description="By name, the methods, or variants of the ablation, whose scores are averaged sample by sample."
@@ -292,7 +306,7 @@ class Config(Run):
     def _check_names(self) -> "Config":
         names = [*self.methods, *self.ablation.methods, *self.ensembles]
         for name in names:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or names.count(name) > 1:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or names.count(name) > 1:
                 raise ValueError(f"expected methods named in small letters, digits and '_', each once, got '{name}'")
         for name, members in self.ensembles.items():
             for kind in (self.methods, self.ablation.methods):
@@ -323,7 +337,8 @@ class Config(Run):
     def run(self, dataset: str, method: str | None = None) -> Run:
         """The settings of a data set's runs: the general ones, what the data set changes, and what the method does.
 
-        Without a method they are those that all methods share, as `split`, which none of them may change.
+        Below what the method changes lies the recipe of its network. Without a method they are the settings that all
+        methods share, as `split`, which none of them may change.
         """
         changes = dict({str(name): change for name, change in self.datasets.items()}.get(dataset, {}))
         by_method = changes.pop("methods", {})
@@ -331,12 +346,23 @@ class Config(Run):
         values = overlaid(self.model_dump(include=set(Run.model_fields)), changes)
         if method is not None:
             places.append(f"{'ablation.variants' if method in self.ablation.methods else 'methods'}.{method}")
-            for above in (self.trained[method], by_method.get(method, {})):
-                if "split" in above:
-                    where = ", ".join(places)
-                    raise UserError(f"config: {where}: expected all methods to share one 'split', got one of its own")
-                values = overlaid(values, above)
+            above = overlaid(self.trained[method], by_method.get(method, {}))
+            if "split" in above:
+                where = ", ".join(places)
+                raise UserError(f"config: {where}: expected all methods to share one 'split', got one of its own")
+            values = overlaid(_starting(values, above, method, dataset), above)
         return check(Run, values, ": ".join(["config", *([", ".join(places)] if places else [])]))
+
+
+def _starting(values: Changes, above: Changes, method: str, dataset: str) -> Changes:
+    """What a method's changes `above` are laid over: `values`, and where it names a network, the recipe of that."""
+    model = above.get("model", {})
+    implied = method if method in NAMES and method != DEFAULT else None
+    asked = model.get("name", implied) if isinstance(model, Mapping) else None
+    recipe = above.get("recipe", values["recipe"])
+    if asked not in NAMES or recipe not in RECIPES:
+        return values  # and what is wrong is told when all is checked
+    return overlaid(overlaid(values, {"model": {"name": asked}}), recipe_of(recipe, asked, dataset))
 
 
 def check_config(values: Mapping[str, Any]) -> Config:

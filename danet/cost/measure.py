@@ -127,7 +127,7 @@ def make_benchmark_run(run: Run, dataset: Dataset, threads: int | None = None) -
         "layout": dataset.layout.described,
         "actions": list(dataset.actions),
         "clips": run.clips.model_dump(mode="json"),
-        "model": run.model.model_dump(mode="json"),
+        "model": run.model.of_people(shape[1]).model_dump(mode="json"),
     }
     state = fresh_state(description, channel_spread(sequences), run.train, device)
     samples = LabelledSequences(sequences, labels, [str(index // 2) for index in range(SEQUENCES)])

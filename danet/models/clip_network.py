@@ -13,6 +13,7 @@ from danet.config.networks import ClipNetworkSettings
 from danet.models.base import ClipTensors, Output, SkeletonModel
 from danet.skeleton.layout import Layout
 
+MOST_ACTORS = 2  # of a sequence
 PublishedName = str | tuple[str, ...]
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # a pattern, and what stands in its place
 
@@ -27,7 +28,7 @@ class ClipNetwork(SkeletonModel):
 
     def __init__(self, *, settings: ClipNetworkSettings, layout: Layout, clips: ClipSettings, actions: int):
         super().__init__()
-        self.people = settings.people
+        self.people = settings.people or MOST_ACTORS
         self.channels = channel_count(clips.streams, layout)
         self._place = channel_places(clips.streams, layout).get("joint")
 

@@ -76,7 +76,7 @@ def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protoco
         "data_hash": data_hash,
         "prepare": prepare,
         "clips": run.clips.model_dump(mode="json"),
-        "model": run.model.model_dump(mode="json"),
+        "model": run.model.of_people(int(sequences.actors.max())).model_dump(mode="json"),
     }
     return Task(
         dataset=dataset,

@@ -1,4 +1,4 @@
-# make demo: the whole workflow on simulated recordings.  make test: the tests.  make all: every data set in place.
+# make demo: the whole workflow on simulated recordings, with DANet and SGN.  make test: the tests.  make all: every data set in place.
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 GPUS ?= 1
@@ -13,7 +13,7 @@ ALLOT = --cores $(CORES) --resources gpu=$(GPUS) --set-threads train=$(SHARE) ev
 .PHONY: demo all test env docs lock clean
 
 demo: env
-	$(BIN)/snakemake all $(ALLOT) --config runs=demo
+	$(BIN)/snakemake all $(ALLOT) --config runs=demo 'methods=[danet, sgn]'
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
 all: env

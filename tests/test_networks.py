@@ -27,7 +27,8 @@ ACTIONS = ["a", "b", "c"]
 CLIPS = ClipSettings(frames=8)
 LAYOUT = "kinect_v2_25"
 
-WIDTHS = {"2s_agcn": 16, "ctr_gcn": 16, "st_gcn_pp": 16, "dg_st_gcn": 16, "skateformer": 32}  # their own takes minutes
+WIDE = ("2s_agcn", "ctr_gcn", "st_gcn_pp", "dg_st_gcn", "s_tr", "t_tr")
+WIDTHS = dict.fromkeys(WIDE, 16) | {"skateformer": 32}  # their own takes minutes
 
 every_network = pytest.mark.parametrize("name", list(CLASSES))
 every_layout = pytest.mark.parametrize("layout", list(LAYOUTS))

@@ -178,6 +178,13 @@ def _off_partition(part: int) -> float:
 class TransformerStreamSettings(ClipNetworkSettings):
     """What the two streams of ST-TR share."""
 
+    width: Positive = Field(
+        64,
+        multiple_of=16,
+        le=4096,
+        description="Channels of the blocks of graphs; then come twice, and four times as many. Clips of joint and "
+        "bone double them all.",
+    )
     dropout: Real = Field(
         0.5, ge=0, lt=1, description="In training, the chance that a number is zero before a convolution over frames."
     )

@@ -16,7 +16,7 @@ from danet.models.clip_network import ClipNetwork, Rule
 from danet.models.graph import SMALL, End, GraphConvolution, Start, over_frames, spatial_graph
 from danet.skeleton.layout import Layout
 
-WIDTHS = (64, 128, 256)  # of three blocks each, all doubled where clips have DOUBLED channels: joint and bone
+WIDENED = (1, 2, 4)  # the widths of three blocks each, all doubled where clips have DOUBLED channels: joint and bone
 DOUBLED = 6
 FRAMES = 9  # of a convolution over time
 HEADS = 8
@@ -160,7 +160,8 @@ class TransformerStream(ClipNetwork):
     def __init__(self, *, settings: TransformerStreamSettings, layout: Layout, clips: ClipSettings, actions: int):
         super().__init__(settings=settings, layout=layout, clips=clips, actions=actions)
         self.layout, self.settings = layout, settings
-        small, middle, large = (width * (2 if self.channels == DOUBLED else 1) for width in WIDTHS)
+        width = settings.width * (2 if self.channels == DOUBLED else 1)
+        small, middle, large = (width * times for times in WIDENED)
         self.start = Start(self.channels, layout.size, self.people)
         self.first = nn.Sequential(MaskedGraph(self.channels, small, layout), unit(small, small, FRAMES))
         self.graphs = nn.Sequential(
@@ -169,8 +170,8 @@ class TransformerStream(ClipNetwork):
         widths = (small + self.channels, middle, middle, middle, large, large, large)
         self.attention = nn.Sequential(
             *(
-                Block(*self.layers(width, outputs, stride), past(width, outputs, stride))
-                for width, outputs, stride in zip(widths, widths[1:], (2, 1, 1, 2, 1, 1), strict=False)
+                Block(*self.layers(inputs, outputs, stride), past(inputs, outputs, stride))
+                for inputs, outputs, stride in zip(widths, widths[1:], (2, 1, 1, 2, 1, 1), strict=False)
             )
         )
         self.idle = IdleNorm(large)

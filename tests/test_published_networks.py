@@ -154,7 +154,11 @@ def test_logits_are_the_published_ones(published):
 
 @every_published_network
 def test_gradients_are_the_published_ones(published):
-    """A unit that is near 0 passes a gradient or not, by rounding: some tensors differ by more than most."""
+    """A unit that is near 0 passes a gradient or not, by rounding: some tensors differ by more than most.
+
+    So does the published network itself. Run anew in float32, CTR-GCN's gradients differ from what it gave before by up
+    to 1.8 %, 36 tensors of 499 by more than 0.1 %. In float64 its gradients and ours are equal to 2e-13.
+    """
     network = published.loaded().train()
     loss = F.cross_entropy(network.logits_of(published.clips), LABELS)
     loss.backward()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from danet.config.base import Settings
+from danet.config.settings import MemberWeights
 
 NAME = re.compile(r"[\w-]+(/[\w-]+)*")
 
@@ -111,7 +112,7 @@ class Metrics(FilePart):
 
     `segments` has the accuracy of each of the parts that a test recording is scored in; `folds` and `cells` that of
     each fold, and of each fold and view, where folds were averaged. `members` has the weight of each method in the mean
-    of an ensemble's scores.
+    of an ensemble's scores, and `member_weights` what chose it.
     """
 
     dataset: str
@@ -138,6 +139,7 @@ class Metrics(FilePart):
     folds: dict[str, Share] = {}
     cells: dict[str, Share] = {}
     members: dict[str, Share] = {}
+    member_weights: MemberWeights | None = None
 
     @field_validator("dataset", "protocol", "method")
     @classmethod

@@ -5,6 +5,7 @@ import shutil
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from made_training import make_prepared, train_once
 
@@ -86,6 +87,35 @@ def test_evaluate_turns_and_corrupts_the_same_samples(whole):
     )
     strongest = {each["what"]: each["top1"] for each in corruptions}  # of each kind it comes last
     assert strongest["joints lost"] < metrics["top1"]
+
+
+def test_evaluate_scores_the_validation_part_by_name(prepared, run, whole, tmp_path):
+    """Of the weights that were chosen by it, with the columns of the test part's scores."""
+    evaluated(prepared, run, tmp_path, validation=tmp_path / "validation.parquet", corruptions=False)
+    table = pd.read_parquet(tmp_path / "validation.parquet")
+    parts = pd.read_parquet(prepared / "split.parquet").set_index("name")["part"]
+    assert sorted(table["name"]) == sorted(parts.index[parts == "validation"])
+    assert not set(table["name"]) & set(whole[0]["name"])
+    assert (table["label"] == [NW_UCLA.sample(name).action for name in table["name"]]).all()
+    assert (table["prediction"] == table["label"]).mean() == read_json(run / "run.json")["validation_top1"]
+    assert columns(tmp_path / "validation.parquet") == columns(tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), whole[0])
+
+
+def columns(path):
+    """The names and types of a table's columns."""
+    schema = pq.read_schema(path)
+    return list(zip(schema.names, schema.types, strict=True))
+
+
+@pytest.mark.parametrize("kept", ["nothing held out", "refit"])
+def test_evaluate_writes_no_validation_scores_that_tell_nothing(kept, tmp_path):
+    prepared = make_prepared(tmp_path, validation_share=0.1 if kept == "refit" else 0)
+    train_once(prepared, tmp_path / "run", train={"epochs": 1, "refit": kept == "refit"})
+    path = tmp_path / "validation.parquet"
+    evaluated(prepared, tmp_path / "run", tmp_path, validation=path, corruptions=False)
+    assert len(pd.read_parquet(path)) == 0
+    assert columns(path) == columns(tmp_path / "scores.parquet")
 
 
 def test_evaluate_without_epochs_and_corruptions_leaves_them_out(prepared, run, whole, tmp_path):

@@ -177,14 +177,27 @@ def test_costs_are_those_of_each_method(tmp_path):
 
 
 def test_ensembles_are_means_over_seeds(tmp_path):
-    folders = [make_run(tmp_path, seed=seed, method="both", top1=top1) for seed, top1 in ((0, 0.5), (1, 1.0))]
+    weights = {0: {"joint": 0.2, "bone": 0.8}, 1: {"joint": 0.42, "bone": 0.58}}
+    folders = [
+        make_run(tmp_path, seed=seed, method="both", top1=top1, members=weights[seed], member_weights="validation")
+        for seed, top1 in ((0, 0.5), (1, 1.0))
+    ]
     render([], [], PUBLISHED, tmp_path / "report", ensemble_folders=folders)
     (row,) = pd.read_csv(tmp_path / "report/tables/ensembles.csv").to_dict("records")
     assert (row["method"], row["top1_mean_percent"], row["seeds"], row["parameters"]) == ("both", 75, 2, 1234)
     assert row["top1_deviation_percent"] == pytest.approx(statistics.stdev([50, 100]))
-    assert ["Simulated demo", "cross_view", "both"] in [
-        row[:3] for row in Reader((tmp_path / "report/index.html").read_text()).rows
-    ]
+    assert (row["weights"], row["weights_by"]) == ("0.31 joint, 0.69 bone", "validation")
+    (shown,) = [row for row in Reader((tmp_path / "report/index.html").read_text()).rows if "both" in row]
+    assert shown[:3] == ["Simulated demo", "cross_view", "both"]
+    assert shown[4:6] == ["0.31 joint, 0.69 bone", "validation"]
+
+
+def test_ensemble_whose_weights_were_not_written_has_none_in_its_row(tmp_path):
+    """As the folds of a protocol together, each of which has weights of its own."""
+    folders = [make_run(tmp_path, method="both")]
+    render([], [], PUBLISHED, tmp_path / "report", ensemble_folders=folders)
+    (shown,) = [row for row in Reader((tmp_path / "report/index.html").read_text()).rows if "both" in row]
+    assert shown[4:6] == ["", ""]
 
 
 def test_multi_view_stands_beside_each_view_alone(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from danet.config.settings import check_config
 from danet.datasets.ntu import NTU120
 from danet.errors import UserError
-from danet.pipeline.runs import requested_runs
+from danet.pipeline.runs import check_ensembles, requested_runs
 from danet.preparation.manifest import raw_folders
 
 FIRST, SECOND = "nturgbd_raw/nturgb+d_skeletons", "nturgbd_raw/nturgb+d_skeletons120"
@@ -77,3 +77,30 @@ def test_link_to_nothing_in_place_of_a_raw_folder_is_told(plan, tmp_path):
     (tmp_path / "UESTC").symlink_to(tmp_path / "unmounted")
     with pytest.raises(UserError, match="uestc: expected raw recordings"):
         plan()
+
+
+@pytest.mark.parametrize(
+    ("changes", "got"),
+    [
+        ({"datasets": {"demo": {"split": {"validation_share": 0}}}}, "'split.validation_share: 0' for demo, a"),
+        ({"methods": {"a": {}, "b": {"train": {"refit": True}}}}, "'train.refit' for ntu60, b"),
+    ],
+)
+def test_ensemble_that_nothing_can_weigh_is_refused_before_anything_trains(changes, got):
+    settings = {"methods": {"a": {}, "b": {}}, "ensembles": {"both": {"members": ["a", "b"], "weights": "validation"}}}
+    runs = [("ntu60", "cross_view"), ("demo", "cross_view")]
+    weighed = check_config(settings | changes)
+    with pytest.raises(UserError) as caught:
+        check_ensembles(runs, weighed.methods, weighed)
+    assert str(caught.value) == f"config: expected validation samples to weigh the ensemble 'both' by, got {got}"
+    for sound in (check_config(settings), check_config(settings | changes | {"ensembles": {"both": ["a", "b"]}})):
+        check_ensembles(runs, sound.methods, sound)
+
+
+def test_own_data_may_name_validation_samples_that_the_settings_do_not_know_of():
+    methods = {"a": {}, "b": {}}
+    ensembles = {"both": {"members": ["a", "b"], "weights": "validation"}}
+    config = check_config({"methods": methods, "ensembles": ensembles, "split": {"validation_share": 0}})
+    check_ensembles([("custom", "own_split")], config.methods, config)
+    with pytest.raises(UserError, match="for utd_mhad, a"):
+        check_ensembles([("custom", "own_split"), ("utd_mhad", "cross_subject")], config.methods, config)

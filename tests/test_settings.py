@@ -364,6 +364,32 @@ def test_ensemble_of_unknown_members_is_refused(members, got):
     assert refusal({"ensembles": {"both": members}}) == told
 
 
+def test_ensemble_is_a_list_or_says_how_its_members_are_weighed():
+    methods = {"methods": {"a": {}, "b": {}}}
+    listed = check_config(methods | {"ensembles": {"both": ["a", "b"]}}).ensembles["both"]
+    weighed = check_config(methods | {"ensembles": {"both": {"members": ["a", "b"], "weights": "validation"}}})
+    assert (listed.members, listed.weights) == (("a", "b"), "equal")
+    assert (weighed.ensembles["both"].members, weighed.ensembles["both"].weights) == (("a", "b"), "validation")
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "told"),
+    [
+        ("a", "'ensembles.both': expected a list, got 'a'"),
+        (["a", 1], "'ensembles.both.1': expected text, got 1"),
+        ({"weights": "equal"}, "'ensembles.both.members': expected a value, got none"),
+        (
+            {"members": ["danet"], "weights": "best"},
+            "'ensembles.both.weights': expected 'equal' or 'validation', got 'best'",
+        ),
+        ({"members": ["danet"], "wieghts": "equal"}, "'ensembles.both.wieghts': no such setting"),
+        ({"members": ["a"]}, "expected the ensemble 'both' to be of some of danet, or of complete, got a"),
+    ],
+)
+def test_ensemble_that_is_none_is_refused(ensemble, told):
+    assert refusal({"ensembles": {"both": ensemble}}) == f"config: {told}"
+
+
 def test_ensembles_of_are_those_whose_members_are_there():
     ensembles = {"streams": ["joint", "bone"], "two": ["danet", "wide"]}
     methods = {"danet": {}, "wide": {"model": {"width": 128}}}

@@ -29,7 +29,7 @@ TINY = {
         "seeds": [0],
         "variants": {"joint": {"clips": {"streams": ["joint"]}}, "bone": {"clips": {"streams": ["bone"]}}},
     },
-    "ensembles": {"both": ["joint", "bone"]},
+    "ensembles": {"both": ["joint", "bone"], "weighed": {"members": ["joint", "bone"], "weights": "validation"}},
 }
 AFTER_PARSE = {"denoise", "centre", "train", "evaluate", "attention_maps", "report"}
 ENSEMBLE = {"ensemble"}  # of the demo's ablation
@@ -96,7 +96,7 @@ def test_workflow_writes_files_of_one_schema(checkout):
     kinds = {"metrics.json": Metrics, "run.json": RunRecord, "cost.json": Cost, "attention.json": Attention}
     for name, kind in kinds.items():
         files = list((checkout.folder / "results").rglob(name))
-        assert len(files) == {"metrics.json": 9, "run.json": 8, "cost.json": 2, "attention.json": 5}[name]
+        assert len(files) == {"metrics.json": 10, "run.json": 8, "cost.json": 2, "attention.json": 5}[name]
         for file in files:
             written = read_json(file)
             assert kind.model_validate(written).model_dump(mode="json") == written, file
@@ -125,7 +125,26 @@ def test_ensemble_is_the_mean_of_scores_by_name(checkout):
     assert metrics["parameters"] == sum(part["parameters"] for part in parts)
     assert (metrics["copies_of_training"], metrics["top1_without_copies"]) == (0, metrics["top1"])
     table = pd.read_csv(checkout.folder / "results/report/tables/ablation.csv")
-    assert table["method"].tolist() == ["complete", "joint", "bone", "both"]
+    assert table["method"].tolist() == ["complete", "joint", "bone", "both", "weighed"]
+
+
+def test_weighed_ensemble_is_the_mean_that_the_validation_part_asks_for(checkout):
+    folder = checkout.folder / "results/demo/cross_view"
+    tables = {m: pd.read_parquet(folder / m / "seed0/scores.parquet").set_index("name") for m in ("joint", "bone")}
+    held_out = [pd.read_parquet(folder / method / "seed0/validation.parquet").set_index("name") for method in tables]
+    split = pd.read_parquet(folder / "split.parquet").set_index("name")["part"]
+    for table in held_out:
+        assert set(table.index) == set(split.index[split == "validation"])
+    metrics = read_json(folder / "weighed/seed0/metrics.json")
+    assert (metrics["member_weights"], list(metrics["members"])) == ("validation", list(tables))
+    weighed = pd.read_parquet(folder / "weighed/seed0/scores.parquet").set_index("name")["scores"]
+    mean = sum(metrics["members"][m] * np.stack(table.loc[weighed.index, "scores"]) for m, table in tables.items())
+    np.testing.assert_allclose(np.stack(weighed), mean, atol=1e-6)
+
+
+def test_weights_of_an_ensemble_changed_rerun_it_alone(restored):
+    restored.configure({"ensembles": TINY["ensembles"] | {"both": TINY["ensembles"]["weighed"]}})
+    assert restored.stale() == {"ensemble": 1, "report": 1}
 
 
 def test_multi_view_is_measured_where_cameras_ran_at_one_time(checkout):
@@ -161,7 +180,7 @@ def test_comment_docstring_or_touch_reruns_nothing(restored, path, old, new):
 
 def test_edit_in_a_layer_reruns_training_and_what_follows(restored):
     restored.edit("danet/models/danet/attention.py", "FURTHEST = 6", "FURTHEST = 5")
-    assert restored.stale() == {"train": 8, "evaluate": 8, "attention_maps": 5, "cost": 2, "ensemble": 1, "report": 1}
+    assert restored.stale() == {"train": 8, "evaluate": 8, "attention_maps": 5, "cost": 2, "ensemble": 2, "report": 1}
 
 
 def test_edit_in_the_denoising_reruns_from_there(restored):
@@ -171,7 +190,7 @@ def test_edit_in_the_denoising_reruns_from_there(restored):
 
 def test_edit_in_the_evaluation_trains_nothing(restored):
     restored.edit("danet/evaluation/corruptions.py", "percent / 100", "percent / 101")
-    assert restored.stale() == {"evaluate": 8, "ensemble": 1, "report": 1}
+    assert restored.stale() == {"evaluate": 8, "ensemble": 2, "report": 1}
 
 
 def test_edit_in_the_report_reruns_only_the_report(restored):
@@ -233,6 +252,7 @@ def test_threshold_changed_reruns_from_denoising(restored):
         ({"runs": ["nw_ucla"]}, "request them at"),
         ({"runs": ["demo/cross_setup"]}, "got 'cross_setup'"),
         ({"runs": ["dmeo"]}, "got 'dmeo'"),
+        ({"split": {"validation_share": 0}}, "to weigh the ensemble 'weighed' by, got 'split.validation_share: 0' for"),
     ],
 )
 def test_workflow_says_what_cannot_be_run_in_one_line(restored, changes, message):

@@ -17,6 +17,7 @@ from danet.io.yaml_text import read_yaml
 COMPLETE = "complete"  # the whole network among the methods of the ablation
 Changes = dict[str, Any]
 PairedViews = Literal["views", "copies", "none"]
+MemberWeights = Literal["equal", "validation"]  # of an ensemble
 LARGEST_SEED = 2**32 - 1  # that NumPy takes
 
 
@@ -271,6 +272,24 @@ class Ablation(Settings):
         }
 
 
+class Ensemble(Settings):
+    """Methods whose scores are averaged."""
+
+    members: tuple[str, ...] = Field(description="Methods, or variants of the ablation.")
+    weights: MemberWeights = Field(
+        "equal",
+        description="equal: all members weigh the same; validation: the weights under which the labels of the "
+        "validation part are likeliest.",
+    )
+
+
+def _with_members(value: Any) -> Any:
+    return value if isinstance(value, Mapping) else {"members": value}
+
+
+AnyEnsemble = Annotated[Ensemble, BeforeValidator(_with_members, json_schema_input_type=tuple[str, ...] | Ensemble)]
+
+
 class Config(Run):
     """`config/config.yaml`: the settings of every run, and what a data set and a method change in them."""
 
@@ -287,8 +306,11 @@ class Config(Run):
         "`{danet: {}, joints: {clips: {streams: [joint]}}}`. A method with the name of a network trains that one; "
         "where nothing is changed the names will do: `[danet, sgn]`.",
     )
-    ensembles: dict[str, tuple[str, ...]] = Field(
-        {}, description="By name, the methods, or variants of the ablation, whose scores are averaged sample by sample."
+    ensembles: dict[str, AnyEnsemble] = Field(
+        {},
+        description="By name, the methods, or variants of the ablation, whose scores are averaged sample by sample: a "
+        "list for equal weights, or `{members: [joint, bone], weights: validation}` for those under which the labels "
+        "of the validation part are likeliest.",
     )
     ablate: Annotated[str | tuple[str, ...], Named] = Field(
         (), description="Data sets or protocols, named as in `runs`, to run the ablation on; none unless asked for."
@@ -308,7 +330,8 @@ class Config(Run):
         for name in names:
             if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or names.count(name) > 1:
                 raise ValueError(f"expected methods named in small letters, digits and '_', each once, got '{name}'")
-        for name, members in self.ensembles.items():
+        for name, ensemble in self.ensembles.items():
+            members = ensemble.members
             for kind in (self.methods, self.ablation.methods):
                 if members and set(members) <= set(kind):
                     break
@@ -332,7 +355,7 @@ class Config(Run):
 
     def ensembles_of(self, methods: Mapping[str, Changes]) -> list[str]:
         """The names of the ensembles whose members are among these methods."""
-        return [name for name, members in self.ensembles.items() if set(members) <= set(methods)]
+        return [name for name, ensemble in self.ensembles.items() if set(ensemble.members) <= set(methods)]
 
     def run(self, dataset: str, method: str | None = None) -> Run:
         """The settings of a data set's runs: the general ones, what the data set changes, and what the method does.

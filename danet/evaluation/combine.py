@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from danet.config.base import check
+from danet.config.settings import MemberWeights
 from danet.datasets.dataset import Dataset
 from danet.errors import UserError
 from danet.io.files import read_json, write_json, written_whole
@@ -14,6 +15,9 @@ from danet.io.tables import read_parquet
 from danet.metrics import apart_from_copies, top_k
 from danet.results import Metrics
 
+MOST_STEPS, STANDSTILL = 500, 1e-9  # of EM
+LEAST_LIKELIHOOD = float(np.finfo(np.float32).tiny)  # for a 0 of all members, which would be divided by
+LARGEST_SCORE = 1.0001  # as float32 sums up to 1
 SCORES = ("name", "segment", "copy", "label", "prediction", "scores")
 
 
@@ -53,19 +57,15 @@ def average_folds(folds: dict[str, Path], dataset: Dataset, scores: Path, metric
     write_json(metrics, combined.model_dump(mode="json"))
 
 
-def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> None:
-    """Reads the run folders of several methods; writes the mean of their scores, sample by sample, by name.
+def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path, weights: MemberWeights = "equal") -> None:
+    """Reads the run folders of several methods; writes the weighted mean of their scores, sample by sample, by name.
 
-    Errors: UserError when they were not tested on the same samples.
+    The weights are equal, or those that `likeliest_weights` finds on the validation part; the test part never chooses.
+    Errors: UserError when the methods were not scored on the same samples, or the scores are no probabilities.
     """
-    tables = [
-        read_parquet(folder / "scores.parquet", SCORES).set_index(["name", "segment"]) for folder in runs.values()
-    ]
-    first = tables[0]
-    for folder, table in zip(runs.values(), tables, strict=True):
-        if not first["label"].sort_index().equals(table["label"].sort_index()):
-            raise UserError(f"{folder}: expected the test samples of {next(iter(runs.values()))}, got others")
-    mean = np.mean([np.stack(list(table.loc[first.index, "scores"])) for table in tables], axis=0)
+    shares = np.full(len(runs), 1 / len(runs)) if weights == "equal" else weights_by_validation(runs)
+    first, tested = _aligned(_tables(runs, "scores.parquet"), "test")
+    mean = np.tensordot(shares, tested, axes=1)
     labels = first["label"].to_numpy()
     averaged = first.assign(prediction=mean.argmax(axis=1), scores=list(mean.astype(np.float32))).reset_index()
     with written_whole(scores) as partial:
@@ -85,13 +85,69 @@ def ensemble(runs: dict[str, Path], name: str, scores: Path, metrics: Path) -> N
         seconds=sum(member.seconds for member in members),
         epoch=None,
         validation_top1=None,
-        members=dict.fromkeys(runs, 1 / len(runs)),
+        members=dict(zip(runs, shares.tolist(), strict=True)),
+        member_weights=weights,
     )
     write_json(metrics, result.model_dump(mode="json"))
 
 
-def _read_scores(folder: Path) -> pd.DataFrame:
-    return read_parquet(folder / "scores.parquet", SCORES)
+def weights_by_validation(runs: dict[str, Path]) -> np.ndarray:
+    """The weights (K,) of K run folders under which the labels of their validation samples are likeliest.
+
+    Samples that show what a training sample shows are passed over: a network may know them by heart.
+    Errors: UserError where a run has no validation samples, or others than the first.
+    """
+    tables = _tables(runs, "validation.parquet")
+    for path, table in tables.items():
+        if table.empty:
+            why = "split.validation_share is 0 or train.refit is on"
+            raise UserError(f"{path}: expected validation samples to choose the weights by, got none: {why}")
+    first, scores = _aligned(tables, "validation")
+    fresh = ~first["copy"].to_numpy(dtype=bool)
+    return likeliest_weights(scores[:, fresh, first["label"].to_numpy()[fresh]].T)
+
+
+def likeliest_weights(likelihoods: np.ndarray) -> np.ndarray:
+    """The weights (K,) of a mixture, 0 or more and 1 in all, under which its N samples are likeliest.
+
+    `likelihoods` (N, K) is the probability of each sample's label in each member. The weights are found by EM
+    (Dempster, Laird and Rubin, JRSS B 1977), from equal ones: a member's new weight is its mean share in the samples.
+    Each member has one pseudo-observation beside them, which is its alone: a Dirichlet prior of parameters 2. So a few
+    samples push no weight to 0 by chance, and the best weights are unique; of no samples they are equal.
+    """
+    count, members = likelihoods.shape
+    likelihoods = np.maximum(likelihoods.astype(np.float64), LEAST_LIKELIHOOD)
+    weights = np.full(members, 1 / members)
+    for _ in range(MOST_STEPS):
+        shares = weights * likelihoods
+        shares /= shares.sum(axis=1, keepdims=True)
+        before, weights = weights, (shares.sum(axis=0) + 1) / (count + members)
+        if np.abs(weights - before).max() < STANDSTILL:
+            break
+    return weights
+
+
+def _tables(runs: dict[str, Path], file: str) -> dict[Path, pd.DataFrame]:
+    """The scores of each run by name and segment, under the path of their file."""
+    return {folder / file: _read_scores(folder, file).set_index(["name", "segment"]) for folder in runs.values()}
+
+
+def _aligned(tables: dict[Path, pd.DataFrame], part: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """The first of K tables, and the scores (K, B, A) of all of them in the order of its rows."""
+    first_path, first = next(iter(tables.items()))
+    aligned = []
+    for path, table in tables.items():
+        if not first["label"].sort_index().equals(table["label"].sort_index()):
+            raise UserError(f"{path}: expected the {part} samples of {first_path}, got others")
+        scores = np.stack(list(table.loc[first.index, "scores"])).astype(np.float64)
+        if not ((scores >= 0) & (scores <= LARGEST_SCORE)).all():  # nor is what is no number
+            raise UserError(f"{path}: expected probabilities, got scores from {scores.min():g} to {scores.max():g}")
+        aligned.append(scores)
+    return first, np.stack(aligned)
+
+
+def _read_scores(folder: Path, file: str = "scores.parquet") -> pd.DataFrame:
+    return read_parquet(folder / file, SCORES)
 
 
 def _read_metrics(folder: Path) -> Metrics:

@@ -1,6 +1,6 @@
 """Evaluates a trained network on the test part: scores by sample name, accuracies, calibration, robustness.
 
-The test part is read here and, for what the networks attend to, in `attention`.
+The test part is read here and, for what the networks attend to, in `attention`. The validation part only gets scores.
 """
 
 import copy
@@ -25,7 +25,7 @@ from danet.evaluation.robustness import Robustness
 from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.scores import EVALUATION_BATCH, TorchBackend, scores_of
 from danet.io.files import read_json, write_json, written_whole
-from danet.io.store import open_records
+from danet.io.store import Records, open_records
 from danet.metrics import apart_from_copies, calibration, near_chance, top_k
 from danet.models.base import SkeletonModel
 from danet.models.weights import load_model, read_tensors
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated on: the N recordings of a test part, each in S segments, so that B = N S sequences are scored.
+    """What is evaluated on: the N recordings of a part, each in S segments, so that B = N S sequences are scored.
 
     `labels` (B,) and `is_copy` (B,), whether a sequence shows what a training sample shows, are those of `sequences`.
     """
@@ -60,12 +60,15 @@ def evaluate(
     dataset: Dataset,
     scores: Path,
     metrics: Path,
+    validation: Path | None = None,
     epochs: Path | None = None,
     corruptions: bool = True,
     threads: int | None = None,
 ) -> None:
     """The evaluate stage: writes `scores` (a row for each test sample) and `metrics`.
 
+    `validation` is written with the same columns, a row for each validation sample. It has none where nothing was held
+    out, or where the network was trained anew on the validation part too (`train.refit`), so that it tells nothing.
     With `epochs`, the file of the weights of every epoch, if they were kept, also how each of these would have scored;
     with `corruptions` also how the accuracy holds on turned and on corrupted recordings.
     """
@@ -73,24 +76,37 @@ def evaluate(
     backend = TorchBackend(model, description, pick_device(threads))
     trained = check(RunRecord, read_json(run), str(run))
     clips = ClipSettings.model_validate(description["clips"])
-    evaluation = read_test_part(centred, split, dataset, description["protocol"], clips)
-    computed = scores_of(model, evaluation.sequences, np.arange(len(evaluation.sequences)), backend.device)
+    parts = read_split(split)
+    part_of = dict(zip(parts["name"], parts["part"], strict=True))
+    refitted = trained.settings.get("train", {}).get("refit")
+    held_out = None
+    with open_records(centred, "centred", verify=True) as records:
+        evaluation = read_part("test", records, part_of, dataset, description["protocol"], clips)
+        if validation and "validation" in part_of.values() and not refitted:
+            held_out = read_part("validation", records, part_of, dataset, description["protocol"], clips)
+
+    def scores_on(part: Evaluation) -> np.ndarray:
+        return scores_of(model, part.sequences, np.arange(len(part.sequences)), backend.device)
+
+    computed = scores_on(evaluation)
     result = measure(backend, evaluation, computed, trained, epochs, corruptions)
     log.info("%s", result)
     if result.near_chance and not trained.near_chance:  # the training has told of its own
         tell(log, f"{dataset.name}/{result.protocol} {result.method} seed {result.seed}: {result.near_chance}")
-    write_scores(scores, evaluation, computed)
+    table = scores_table(evaluation, computed)
+    write_scores(scores, table)
+    if validation:
+        write_scores(validation, scores_table(held_out, scores_on(held_out)) if held_out else table.slice(0, 0))
     write_json(metrics, result.model_dump(mode="json"))
 
 
-def read_test_part(centred: Path, split: Path, dataset: Dataset, protocol: str, clips: ClipSettings) -> Evaluation:
-    """The test part of a protocol. Errors: UserError when none of it is in the file."""
+def read_part(
+    part: str, records: Records, part_of: dict[str, str], dataset: Dataset, protocol: str, clips: ClipSettings
+) -> Evaluation:
+    """A part of a protocol, `part_of` each name. Errors: UserError when none of it is among the records."""
     segments = dataset.protocol(protocol).segments
-    parts = read_split(split)
-    part_of = dict(zip(parts["name"], parts["part"], strict=True))
-    with open_records(centred, "centred", verify=True) as records:
-        copies = copies_of_training(records, part_of)
-        recordings = read_recordings(records, {name for name, part in part_of.items() if part == "test"})
+    copies = copies_of_training(records, part_of, part)
+    recordings = read_recordings(records, {name for name, own in part_of.items() if own == part})
     sequences = Sequences(in_segments(recordings, segments), dataset.layout, clips)
     labels = np.array([dataset.sample(name).action for name in sequences.names])
     is_copy = np.array([name in copies for name in sequences.names])
@@ -134,8 +150,8 @@ def measure(
     )
 
 
-def write_scores(path: Path, evaluation: Evaluation, scores: np.ndarray) -> None:
-    """Writes a row for each test sample and segment: its name, its label, and its scores (B, A)."""
+def scores_table(evaluation: Evaluation, scores: np.ndarray) -> pa.Table:
+    """A row for each sample and segment: its name, its label, and its scores (B, A)."""
     names = evaluation.sequences.names
     columns = {
         "name": names,
@@ -145,8 +161,13 @@ def write_scores(path: Path, evaluation: Evaluation, scores: np.ndarray) -> None
         "prediction": scores.argmax(axis=1),
         "scores": pa.array(list(scores), pa.list_(pa.float32())),
     }
+    return pa.table(columns)
+
+
+def write_scores(path: Path, table: pa.Table) -> None:
+    """Writes a table of scores."""
     with written_whole(path) as partial:
-        pq.write_table(pa.table(columns), partial)
+        pq.write_table(table, partial)
 
 
 def multi_view(backend: Backend, evaluation: Evaluation, alone: np.ndarray) -> MultiView | None:

@@ -1,11 +1,11 @@
 """Says which runs the settings ask for, and in which folders they lie."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from pathlib import Path
 
-from danet.config.settings import Config
+from danet.config.settings import Changes, Config
 from danet.datasets.custom import CUSTOM, TABLE
 from danet.datasets.dataset import Dataset
 from danet.datasets.registry import find_dataset, known_datasets
@@ -82,9 +82,23 @@ def seeds_of(dataset: str, method: str, config: Config) -> tuple[int, ...]:
     if method in config.ablation.methods:
         return config.ablation.seeds
     if method in config.ensembles:
-        members = [seeds_of(dataset, member, config) for member in config.ensembles[method]]
+        members = [seeds_of(dataset, member, config) for member in config.ensembles[method].members]
         return tuple(seed for seed in members[0] if all(seed in other for other in members))
     return config.run(dataset, method).seeds
+
+
+def check_ensembles(runs: Iterable[tuple[str, str]], methods: Mapping[str, Changes], config: Config) -> None:
+    """Errors: UserError for an ensemble of these methods that validation samples weigh, where a run leaves none.
+
+    Own data is passed over: its table may name validation samples that the settings do not know of.
+    """
+    weighed = [name for name in config.ensembles_of(methods) if config.ensembles[name].weights == "validation"]
+    for dataset, name in product(dict.fromkeys(dataset for dataset, _ in runs if dataset != CUSTOM), weighed):
+        for member in config.ensembles[name].members:
+            run = config.run(dataset, member)
+            if run.train.refit or not run.split.validation_share:
+                got = f"'{'train.refit' if run.train.refit else 'split.validation_share: 0'}' for {dataset}, {member}"
+                raise UserError(f"config: expected validation samples to weigh the ensemble '{name}' by, got {got}")
 
 
 def run_folders(

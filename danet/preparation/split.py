@@ -81,15 +81,17 @@ def _held_out(dataset: Dataset, protocol: str, training: list[Sample], settings:
     return {groups[index] for index in indices}
 
 
-def copies_of_training(records: Records, parts: dict[str, str]) -> dict[str, str]:
-    """Each test sample that shows, joint for joint, what a sample of the training part shows, and that sample.
+def copies_of_training(records: Records, parts: dict[str, str], part: str = "test") -> dict[str, str]:
+    """Each sample of a part that shows, joint for joint, what a sample before that part shows, and that sample.
 
-    `parts` maps names to their part. `records` are sequences, with the hash of their recording's content.
+    `parts` maps names to their part. Before the test part lie training and validation, before validation training.
+    `records` are sequences, with the hash of their recording's content.
     """
+    learnt_from = PARTS[: PARTS.index(part)]
     contents = dict(zip(records.names, map(int, records.facts.get("content", [])), strict=False))
     known = {name: content for name, content in contents.items() if content and name in parts}
-    training = {content: name for name, content in known.items() if parts[name] != "test"}
-    return {name: training[content] for name, content in known.items() if parts[name] == "test" and content in training}
+    training = {content: name for name, content in known.items() if parts[name] in learnt_from}
+    return {name: training[content] for name, content in known.items() if parts[name] == part and content in training}
 
 
 def refuse_leaks(records: Records, parts: dict[str, str], dataset: Dataset) -> None:

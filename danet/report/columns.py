@@ -90,6 +90,8 @@ ENSEMBLES = (
     PROTOCOL,
     replace(METHOD, heading="Ensemble"),
     TOP1,
+    Column("weights", "Weights"),
+    Column("weights_by", "Weights chosen by"),
     SEEDS,
     SAMPLES,
     PARAMETERS,

@@ -165,8 +165,13 @@ def _named(group: Group) -> dict[str, Any]:
 
 
 def ensembles(metrics: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:
-    """One row per protocol and ensemble, in the order given: mean and deviation over seeds of the averaged scores."""
-    fields = ("dataset", "protocol", "method", "top1", "samples", "parameters", "seconds", "simulated")
+    """One row per protocol and ensemble, in the order given: mean and deviation over seeds of the averaged scores.
+
+    `weights` are those of the members, mean over seeds, as "0.31 joint, 0.69 bone", and `weights_by` says what chose
+    them; both are empty where folds were averaged, each of which has weights of its own.
+    """
+    shown = ("top1", "samples", "parameters", "seconds", "simulated", "members", "member_weights")
+    fields = ("dataset", "protocol", "method", *shown)
     table = pd.DataFrame([{field: getattr(each, field) for field in fields} for each in metrics], columns=fields)
     groups = table.groupby(["dataset", "protocol", "method"], sort=False)
     return pd.DataFrame(
@@ -175,12 +180,19 @@ def ensembles(metrics: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataF
             "top1_mean_percent": 100 * groups["top1"].mean(),
             "top1_deviation_percent": 100 * groups["top1"].std(ddof=1),
             "seeds": groups.size(),
+            "weights": groups["members"].agg(_mean_weights),
+            "weights_by": groups["member_weights"].first(),
             "samples": groups["samples"].first(),
             "parameters": groups["parameters"].first(),
             "seconds_mean": groups["seconds"].mean(),
             "simulated": groups["simulated"].first(),
         }
     ).reset_index()
+
+
+def _mean_weights(by_seed: pd.Series) -> str:
+    means = pd.DataFrame(by_seed.to_list()).mean()
+    return ", ".join(f"{weight:.2f} {member}" for member, weight in means.items())
 
 
 def ablation(runs: Sequence[Metrics], titles: Mapping[str, str]) -> pd.DataFrame:

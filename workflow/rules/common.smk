@@ -10,7 +10,7 @@ from danet.datasets.registry import FOLDED, FOLDS, NAMES, find_dataset
 from danet.errors import UserError
 from danet.models.registry import module_of
 from danet.pipeline.fingerprint import fingerprint
-from danet.pipeline.runs import own_data, protocols_of, requested_runs, run_folders
+from danet.pipeline.runs import check_ensembles, own_data, protocols_of, requested_runs, run_folders
 from danet.preparation.manifest import listing_hash, raw_folders
 
 
@@ -28,6 +28,7 @@ try:
         for dataset, _ in runs:
             for method in methods:
                 SETTINGS.run(dataset, method)
+        check_ensembles(runs, methods, SETTINGS)
 except UserError as error:
     print(f"danet: {error}", file=sys.stderr)
     sys.exit(2)
@@ -124,8 +125,21 @@ def ensemble_runs(wildcards):
     """The folder of each method whose scores are averaged."""
     return {
         method: f"results/{wildcards.dataset}/{wildcards.protocol}/{method}/seed{wildcards.seed}"
-        for method in SETTINGS.ensembles[wildcards.ensemble]
+        for method in SETTINGS.ensembles[wildcards.ensemble].members
     }
+
+
+def ensemble_weights(wildcards):
+    """What chooses the weights of an ensemble's members."""
+    return SETTINGS.ensembles[wildcards.ensemble].weights
+
+
+def ensemble_inputs(wildcards):
+    """What an ensemble reads of each member: the validation scores only where they choose the weights."""
+    files = ["metrics.json", "scores.parquet"]
+    if ensemble_weights(wildcards) == "validation":
+        files.append("validation.parquet")
+    return [f"{folder}/{file}" for folder in ensemble_runs(wildcards).values() for file in files]
 
 
 def fold_metrics(wildcards):

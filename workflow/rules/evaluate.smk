@@ -1,5 +1,5 @@
-# The weights of a run in, its scores on the test part and its accuracy out. Then runs in, one accuracy
-# out: the folds of a protocol, or an ensemble of methods whose scores are averaged.
+# The weights of a run in, its scores on test and validation part and its accuracy out. Then runs in, one accuracy out:
+# the folds of a protocol, or an ensemble of methods whose scores are averaged.
 
 
 rule evaluate:
@@ -11,6 +11,7 @@ rule evaluate:
         split="results/{dataset}/{protocol}/split.parquet",
     output:
         scores="results/{dataset}/{protocol}/{method}/seed{seed}/scores.parquet",
+        validation="results/{dataset}/{protocol}/{method}/seed{seed}/validation.parquet",
         metrics="results/{dataset}/{protocol}/{method}/seed{seed}/metrics.json",
     log:
         "logs/{dataset}/{protocol}/evaluate_{method}_seed{seed}.log",
@@ -50,11 +51,7 @@ rule average_folds:
 
 rule ensemble:
     input:
-        lambda wildcards: [
-            f"{folder}/{file}"
-            for folder in ensemble_runs(wildcards).values()
-            for file in ("metrics.json", "scores.parquet")
-        ],
+        ensemble_inputs,
     output:
         scores="results/{dataset}/{protocol}/{ensemble}/seed{seed}/scores.parquet",
         metrics="results/{dataset}/{protocol}/{ensemble}/seed{seed}/metrics.json",
@@ -64,7 +61,8 @@ rule ensemble:
         "logs/{dataset}/{protocol}/ensemble_{ensemble}_seed{seed}.tsv"
     localrule: True
     params:
-        runs=lambda wildcards: ensemble_runs(wildcards),
+        runs=ensemble_runs,
+        weights=ensemble_weights,
         code=code("ensemble"),
     script:
         "../scripts/ensemble.py"

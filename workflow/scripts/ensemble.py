@@ -4,5 +4,10 @@ from danet.evaluation.combine import ensemble
 from danet.pipeline.stage_log import stage
 
 with stage(snakemake.log[0]):
-    runs = {method: Path(folder) for method, folder in snakemake.params.runs.items()}
-    ensemble(runs, snakemake.wildcards.ensemble, Path(snakemake.output.scores), Path(snakemake.output.metrics))
+    ensemble(
+        {method: Path(folder) for method, folder in snakemake.params.runs.items()},
+        snakemake.wildcards.ensemble,
+        Path(snakemake.output.scores),
+        Path(snakemake.output.metrics),
+        snakemake.params.weights,
+    )

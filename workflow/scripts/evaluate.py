@@ -13,6 +13,7 @@ with stage(snakemake.log[0]):
         dataset=find_dataset(snakemake.wildcards.dataset, snakemake.params.own),
         scores=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
+        validation=Path(snakemake.output.validation),
         epochs=Path(snakemake.input.epochs),
         corruptions=snakemake.params.corruptions,
         threads=snakemake.threads,

@@ -5,7 +5,7 @@ import textwrap
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from danet.report import protocol_tables
 from danet.report.labels import name_points
@@ -186,12 +186,16 @@ def against_cost(table: pd.DataFrame, name: str, of: str) -> str | None:
             spread = own["top1_deviation"].fillna(0)
             axes.errorbar(own[cost], own["top1_mean"], spread, fmt="o", color=BLUE, markersize=5, elinewidth=1.2)
             axes.set(xscale="log", xlabel=COSTS[cost])
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.margins(0.15, 0.12)
             axes.grid()
         figure.axes[0].set_ylabel("top-1 accuracy, %")
         figure.axes[0].set_title(titled("Accuracy against cost", of, bool(table["simulated"].all())), pad=10)
         figure.subplots_adjust(wspace=0.08)
         for axes, (cost, own) in zip(figure.axes, panels.items(), strict=True):
+            places = list(zip(own[cost], own["top1_mean"], strict=True))
             names = [shortened(method) for method in own["method"]]
-            name_points(axes, list(zip(own[cost], own["top1_mean"], strict=True)), names)
+            name_points(axes, places, names, own["top1_deviation"].fillna(0).tolist())
         return to_svg(figure, name)

@@ -15,14 +15,18 @@ SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 ALIGNED = {-1: ("right", "top"), 0: ("center", "center"), 1: ("left", "bottom")}
 
 
-def name_points(axes: Axes, places: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+def name_points(
+    axes: Axes, places: Sequence[tuple[float, float]], names: Sequence[str], spreads: Sequence[float]
+) -> None:
     """Names each of the places (x, y) at the nearest side that is free; a line leads to a name that is far.
 
-    The limits and the scale of the axes are to be set before.
+    Points have error bars of `spreads` up and down. The limits and the scale of the axes are to be set before.
     """
     pixels = axes.figure.dpi / 72
     centres = axes.transData.transform(places)
     taken = [Bbox.from_extents(*(centre - POINT * pixels), *(centre + POINT * pixels)) for centre in centres]
+    for (x, y), spread in zip(places, spreads, strict=True):
+        taken.append(Bbox(axes.transData.transform([(x, y - spread), (x, y + spread)])).padded(pixels))
     frame = axes.get_window_extent()
     for place, name, centre in zip(places, names, centres, strict=True):
         probe = axes.text(0, 0, name, size=LETTERS)

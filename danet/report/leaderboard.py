@@ -217,6 +217,6 @@ def section(table: pd.DataFrame, files: Files) -> dict:
         of = f"{own['title'].iloc[0]}, {protocol}"
         svg = figures.against_cost(own, name, of) if len(own) > 1 and "/" not in protocol else None  # of no fold alone
         if svg:
-            label = f"accuracy against cost, {of}, {'SIMULATED' if own['simulated'].all() else 'real'} recordings"
+            label = f"Accuracy against cost, {of}, {'SIMULATED' if own['simulated'].all() else 'real'} recordings"
             shown["figures"].append(picture(name, "leaderboard", svg, label, csv, files) | {"of": label})
     return shown

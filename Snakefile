@@ -7,9 +7,9 @@
 import os
 
 # In the working directory, or beside this file where there is none.
-CONFIG, PUBLISHED = (
+CONFIG, PUBLISHED, REPEATED = (
     path if os.path.exists(path) else f"{workflow.basedir}/{path}"
-    for path in ("config/config.yaml", "config/published.csv")
+    for path in ("config/config.yaml", "config/published.csv", "config/repeated.csv")
 )
 
 

@@ -215,9 +215,9 @@ class Cost(FilePart):
     parameters: int
     inference_mmacs: float
     training_mmacs: float
-    trains_a_second: float
-    trains_a_second_one: float
-    infers_a_second: float
+    trains_a_second: float = Field(gt=0)
+    trains_a_second_one: float = Field(gt=0)
+    infers_a_second: float = Field(gt=0)
     latency_median_ms: float
     latency_p95_ms: float
     training_gflops: float

@@ -87,6 +87,44 @@ def test_page_sorts_a_table_by_its_heading(browser, page):
     assert len(set(found)) > 1
 
 
+def test_page_hides_rows_without_the_words_typed(browser, page):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, page)
+    table = "[...document.querySelectorAll('table.filtered')].find(t => t.caption.textContent.includes('SIMULATED'))"
+    rows = (
+        f"return [...{table}.tBodies[0].rows].filter(r => r.getClientRects().length).map(r => r.cells[2].textContent)"
+    )
+    whole = browser.execute_script(rows)
+    assert sorted(whole) == ["danet", "other"]
+    field = browser.execute_script(f"return {table}.closest('.table').querySelector('input')")
+    assert field.accessible_name == "Only rows with"
+    status = field.find_element(By.XPATH, "ancestor::p").find_element(By.TAG_NAME, "output")
+    for words, left in ((" CROSS  oth", ["other"]), ("other danet", []), ("cross_view", whole)):
+        field.clear()
+        field.send_keys(words)
+        assert browser.execute_script(rows) == left, words
+        assert status.text == ("" if left == whole else f"{len(left)} of 2 rows")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("other")
+    browser.execute_script(f"{table}.tHead.rows[0].cells[2].querySelector('button').click()")
+    assert browser.execute_script(rows) == ["other"], "sorting shows no hidden row"
+    field.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.get_attribute("aria-label").startswith("Leaderboard."), "by keyboard alone"
+
+
+def test_leaderboard_is_whole_without_scripts(browser, page):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(page.as_uri())
+        shown = browser.find_elements("css selector", "#leaderboard tbody tr")
+        assert [row.is_displayed() for row in shown] == [True] * 3
+        assert not browser.find_elements("css selector", "input"), "no field that does nothing"
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
 @pytest.mark.parametrize("width", [400, 1600])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_fits_and_can_be_read(browser, page, width, scheme):

@@ -89,6 +89,9 @@ def test_workflow_makes_every_target(checkout):
     costs = pd.read_csv(checkout.folder / "results/report/tables/cost.csv").set_index("dataset")
     assert costs.loc["ntu60", "parameters"] == metrics["parameters"]
     assert sorted(costs.index) == ["demo", "ntu60"]
+    board = pd.read_csv(checkout.folder / "results/report/tables/leaderboard.csv").set_index("dataset")
+    assert board.loc["ntu60", ["streams", "mmacs", "epoch_rule"]].notna().all()
+    assert pd.isna(board.loc["ntu60", "published_top1"]), "of a part"
 
 
 def test_workflow_writes_files_of_one_schema(checkout):

@@ -1,9 +1,9 @@
 """The settings of each network, one class a network, and the choice among them by `name`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
@@ -15,8 +15,9 @@ SMALLEST_PARTITION, LARGEST_PARTITION = 4, 16
 
 
 class NetworkSettings(Settings):
-    """Base of the settings of one network; `name` is the network's in the registry."""
+    """Base of the settings of one network: `name` is its own in the registry, `title` that in publications."""
 
+    title: ClassVar[str] = ""
     name: str
 
     def check_clips(self, clips: ClipSettings) -> None:
@@ -30,6 +31,7 @@ class NetworkSettings(Settings):
 class DANetSettings(NetworkSettings):
     """The dual-attention network."""
 
+    title = "DANet"
     name: Literal["danet"] = Field("danet", description="Which network: this one.")
     encoders: tuple[Annotated[tuple[Stream, ...], Field(min_length=1, max_length=5)], ...] = Field(
         (),
@@ -104,30 +106,35 @@ class GraphNetworkSettings(ClipNetworkSettings):
 class TwoStreamAGCNSettings(GraphNetworkSettings):
     """One stream of 2s-AGCN."""
 
+    title = "2s-AGCN"
     name: Literal["2s_agcn"] = Field("2s_agcn", description="Which network: this one.")
 
 
 class CTRGCNSettings(GraphNetworkSettings):
     """One stream of CTR-GCN."""
 
+    title = "CTR-GCN"
     name: Literal["ctr_gcn"] = Field("ctr_gcn", description="Which network: this one.")
 
 
 class STGCNPlusPlusSettings(GraphNetworkSettings):
     """One stream of ST-GCN++."""
 
+    title = "ST-GCN++"
     name: Literal["st_gcn_pp"] = Field("st_gcn_pp", description="Which network: this one.")
 
 
 class DGSTGCNSettings(GraphNetworkSettings):
     """One stream of DG-STGCN."""
 
+    title = "DG-STGCN"
     name: Literal["dg_st_gcn"] = Field("dg_st_gcn", description="Which network: this one.")
 
 
 class SGNSettings(ClipNetworkSettings):
     """The semantics-guided network."""
 
+    title = "SGN"
     name: Literal["sgn"] = Field("sgn", description="Which network: this one.")
     dropout: Real = Field(0.2, ge=0, lt=1, description="Chance that a channel of all frames is dropped in training.")
 
@@ -135,6 +142,7 @@ class SGNSettings(ClipNetworkSettings):
 class SkateFormerSettings(ClipNetworkSettings):
     """The transformer of skeletal and temporal partitions."""
 
+    title = "SkateFormer"
     name: Literal["skateformer"] = Field("skateformer", description="Which network: this one.")
     width: Positive = Field(
         96, multiple_of=32, le=4096, description="Channels of a token in the first stage; later ones have twice."
@@ -196,12 +204,14 @@ class TransformerStreamSettings(ClipNetworkSettings):
 class SpatialTransformerSettings(TransformerStreamSettings):
     """S-TR, the stream of ST-TR with attention over joints."""
 
+    title = "S-TR"
     name: Literal["s_tr"] = Field("s_tr", description="Which network: this one.")
 
 
 class TemporalTransformerSettings(TransformerStreamSettings):
     """T-TR, the stream of ST-TR with attention over frames."""
 
+    title = "T-TR"
     name: Literal["t_tr"] = Field("t_tr", description="Which network: this one.")
 
 
@@ -217,11 +227,19 @@ NETWORKS: tuple[type[NetworkSettings], ...] = (
     TemporalTransformerSettings,
 )
 DEFAULT = "danet"
+FUSED = {frozenset(("s_tr", "t_tr")): "ST-TR"}  # networks that were published as one method
 
 
 def name_of(network: type[NetworkSettings]) -> str:
     """The name by which a network is chosen."""
     return network.model_fields["name"].default
+
+
+def title_of(names: Collection[str]) -> str:
+    """What publications call a method of these networks; empty where they know none."""
+    titles = {name_of(network): network.title for network in NETWORKS}
+    alone = next(iter(names)) if len(set(names)) == 1 else ""
+    return FUSED.get(frozenset(names), titles.get(alone, ""))
 
 
 def _chosen(values: Any) -> str:

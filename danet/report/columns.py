@@ -33,6 +33,28 @@ ACCURACY = (
     Column("calibration_error_points", "Calibration error", "percent"),
     Column("epoch_chosen_by", "Epoch chosen by"),
 )
+LEADERBOARD = (
+    DATASET,
+    PROTOCOL,
+    METHOD,
+    Column("top1_mean", "Top-1 %", "percent", deviation="top1_deviation", bar=True),
+    Column("published_top1", "Published"),
+    Column("repeated_top1", "Repeated by others"),
+    Column("top1_without_copies", "Without copies", "percent"),
+    Column("test_choice_points", "Won by choice on test", "points"),
+    SEEDS,
+    Column("streams", "Streams", "joined"),
+    Column("recipe", "Recipe"),
+    Column("epoch_rule", "Epoch"),
+    PARAMETERS,
+    Column("mmacs", "Million multiply-adds a clip", "decimal"),
+    Column("train_seconds", "Training time", "seconds"),
+    Column("train_clips_per_second", "Trains, clips/s", "integer"),
+    Column("infer_clips_per_second", "Infers, clips/s", "integer"),
+    Column("worst_turn_loss", "Lost at the worst turn", "percent"),
+    Column("worst_corruption_loss", "Lost at the worst corruption", "percent"),
+    Column("calibration_error", "Calibration error", "percent"),
+)
 COMPARED = (
     Column("method", "Method"),
     Column("year", "Year", "number"),

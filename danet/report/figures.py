@@ -5,9 +5,10 @@ import textwrap
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from danet.report import protocol_tables
+from danet.report.labels import name_points
 from danet.report.runs import Group
 from danet.report.svg import INK, style, to_svg
 
@@ -20,12 +21,23 @@ WHITE_TEXT_FROM = 70  # percent; lighter cells bear the page's own ink
 LONGEST_NAME = 42  # letters
 MEASURES = {"loss": ("train_loss", "validation_loss"), "accuracy": ("train_top1_percent", "validation_top1_percent")}
 
+COSTS = {"mmacs": "million multiply-accumulates a clip", "train_seconds": "training on this machine, seconds"}
+
 
 def heading(group: Group, what: str, width: int = 100) -> str:
     """A figure's title: what it shows, of which protocol, and whether the recordings are simulated."""
-    label = "SIMULATED recordings" if group.simulated else "real recordings"
-    title = textwrap.fill(group.title, width)
-    return f"{what} - {label}\n{title}"
+    return titled(what, group.title, group.simulated, width)
+
+
+def titled(what: str, of: str, simulated: bool, width: int = 100) -> str:
+    """The same for any text that says of what."""
+    label = "SIMULATED recordings" if simulated else "real recordings"
+    return f"{what} - {label}\n{textwrap.fill(of, width)}"
+
+
+def shortened(name: str) -> str:
+    """A name of at most LONGEST_NAME letters."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def confusion(group: Group) -> str:
@@ -35,7 +47,7 @@ def confusion(group: Group) -> str:
     size = len(group.actions)
     numbered = size <= NUMBERED
     cell = 0.4 if numbered else 0.155  # inches
-    names = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..." for name in group.actions]
+    names = [shortened(name) for name in group.actions]
     tooltips = {}
     with style():
         figure = Figure(figsize=(size * cell, size * cell))
@@ -156,3 +168,34 @@ def calibration(group: Group, table: pd.DataFrame) -> str:
         axes.grid()
         axes.set_title(heading(group, f"Calibration, n = {len(group.runs)}", 40), pad=10)
         return to_svg(figure, f"{group.slug}--calibration")
+
+
+def against_cost(table: pd.DataFrame, name: str, of: str) -> str | None:
+    """Accuracy against what it costs, a named point a method, one deviation to either side; None without a cost.
+
+    `table` holds the rows of one protocol in the leaderboard; where a cost is not known, the point is left out.
+    """
+    panels = {cost: table[table[cost] > 0] for cost in COSTS if (table[cost] > 0).any()}
+    if not panels:
+        return None
+    with style():
+        figure = Figure(figsize=(4.9 * len(panels), 4.4))
+        for axes, (cost, own) in zip(
+            figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+        ):
+            spread = own["top1_deviation"].fillna(0)
+            axes.errorbar(own[cost], own["top1_mean"], spread, fmt="o", color=BLUE, markersize=5, elinewidth=1.2)
+            axes.set(xscale="log", xlabel=COSTS[cost])
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.margins(0.15, 0.12)
+            axes.grid()
+        figure.axes[0].set_ylabel("top-1 accuracy, %")
+        figure.axes[0].set_title(titled("Accuracy against cost", of, bool(table["simulated"].all())), pad=10)
+        figure.subplots_adjust(wspace=0.08)
+        for axes, (cost, own) in zip(figure.axes, panels.items(), strict=True):
+            places = list(zip(own[cost], own["top1_mean"], strict=True))
+            names = [shortened(method) for method in own["method"]]
+            name_points(axes, places, names, own["top1_deviation"].fillna(0).tolist())
+        return to_svg(figure, name)

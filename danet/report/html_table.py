@@ -27,7 +27,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """True when the column is set flush right and sorts by value."""
-        return self.kind not in ("text", "code", "simulated")
+        return self.kind not in ("text", "joined", "code", "simulated")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def _signed(value: float) -> str:
 
 KINDS: dict[str, Callable[[Any], str]] = {
     "text": str,
+    "joined": lambda value: str(value).replace("+", ", "),
     "code": str,
     "simulated": lambda value: "SIMULATED" if value else "real",
     "integer": lambda value: f"{round(value):,}",

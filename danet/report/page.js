@@ -35,3 +35,26 @@ for (const table of document.querySelectorAll("table.sortable")) {
 if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
   for (const figure of document.querySelectorAll("svg:has(animate)")) figure.pauseAnimations();
 }
+
+// Filtered tables: a field above hides the rows that do not hold every word typed.
+for (const table of document.querySelectorAll("table.filtered")) {
+  const rows = [...table.tBodies[0].rows];
+  if (rows.length < 2) continue;
+  const texts = new Map(rows.map((row) => [row, [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase()]));
+  const label = document.createElement("label");
+  const field = document.createElement("input");
+  const count = document.createElement("output");
+  field.type = "search";
+  label.append("Only rows with ", field);
+  count.setAttribute("role", "status");
+  const filter = document.createElement("p");
+  filter.className = "filter";
+  filter.append(label, count);
+  table.closest(".table").prepend(filter);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/);
+    for (const [row, text] of texts) row.hidden = !words.every((word) => text.includes(word));
+    const shown = rows.filter((row) => !row.hidden).length;
+    count.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} rows`;
+  });
+}

@@ -10,7 +10,9 @@ from danet.datasets.registry import known_datasets
 from danet.io.files import write_text
 from danet.report import preparation as preparation_tables
 from danet.report import sections
-from danet.report.reading import read_published
+from danet.report.leaderboard import leaderboard
+from danet.report.leaderboard import section as leaderboard_section
+from danet.report.reading import read_published, read_repeated
 from danet.report.runs import Group, Preparation, read_costs, read_groups, read_metrics, read_preparation
 
 
@@ -24,25 +26,30 @@ def render(
     ensemble_folders: Sequence[Path] = (),
     ablation_folders: Sequence[Path] = (),
     costs: Sequence[Path] = (),
+    repeated: Path | None = None,
     datasets: Mapping[str, Dataset] | None = None,
 ) -> None:
     """Writes the report on these runs and preparations into the folder `out`; index.html last.
 
-    `published` is the CSV of other methods' figures, `averaged_folders` hold the average over folds. Without `datasets`
-    they are those that are known. The same input gives the same bytes. Errors: UserError naming the file that is
-    missing or wrong; nothing is written then.
+    `published` is the CSV of other methods' figures, `repeated` that of what others could repeat. `averaged_folders`
+    hold the average over folds. Without `datasets` they are those that are known. The same input gives the same bytes.
+    Errors: UserError naming the file that is missing or wrong; nothing is written then.
     """
     datasets = known_datasets() if datasets is None else datasets
     titles = {name: dataset.title for name, dataset in datasets.items()}
     preparations = [read_preparation(Path(folder), datasets) for folder in preparation_folders]
     preparations.sort(key=lambda preparation: (preparation.simulated, preparation.dataset))
     groups = read_groups(run_folders, preparations, averaged_folders, datasets)
-    ensembles, ablation = read_metrics(ensemble_folders), read_metrics(ablation_folders)
+    averaged, ensembles, ablation = (
+        read_metrics(folders) for folders in (averaged_folders, ensemble_folders, ablation_folders)
+    )
     measured = read_costs(costs)
-    figures = read_published(Path(published))
+    figures, trials = read_published(Path(published)), read_repeated(repeated)
+    ranked = leaderboard(groups, [*averaged, *ensembles], measured, figures, trials, titles)
     files: sections.Files = {}
     context = {
         "sets": data_sets(groups, preparations),
+        "leaderboard": leaderboard_section(ranked, files),
         "summary": sections.summary(groups, ensembles, figures, titles, files),
         "ablation": sections.ablation_section(ablation, titles, files),
         "cost": sections.cost_section(measured, files),

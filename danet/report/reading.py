@@ -1,17 +1,20 @@
 """Reads and checks histories and tables of figures for the report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from danet.config.base import check
+from danet.datasets.registry import NAMES
 from danet.errors import UserError, shown
 from danet.io.files import LARGEST_TEXT, read_file, what_instead, why_no_json
 from danet.io.tables import check_columns
 from danet.results import HistoryRow
 
 PUBLISHED = ("method", "year", "streams", "params_m", "gflops", "read_in")
+REPEATED = ("method", "dataset", "protocol", "streams", "input", "claimed", "repeated", "chosen_on_test", "read_in")
 
 
 def read_history(path: Path) -> pd.DataFrame:
@@ -35,11 +38,33 @@ def read_history(path: Path) -> pd.DataFrame:
 
 def read_published(path: Path) -> pd.DataFrame:
     """Reads the figures that others report, in percent: one row per method and number of models fused."""
+    frame = _read_figures(path, PUBLISHED)
+    accuracies = [column for column in frame if str(column).startswith(tuple(f"{name}_" for name in NAMES))]
+    return _check_numbers(path, frame, ("streams", *accuracies))
+
+
+def read_repeated(path: Path | None) -> pd.DataFrame:
+    """Reads the figures that could be repeated, in percent: one row per trial. No rows without a file."""
+    if path is None:
+        return pd.DataFrame(columns=REPEATED)
+    return _check_numbers(path, _read_figures(path, REPEATED), ("streams", "repeated"))
+
+
+def _read_figures(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: expected a CSV table, got {_instead(error)}") from error
-    check_columns(path, PUBLISHED, list(frame.columns))
+    check_columns(path, columns, list(frame.columns))
+    return frame
+
+
+def _check_numbers(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The frame. Errors: UserError naming the first cell of these columns that is neither empty nor a number."""
+    for column in columns:
+        wrong = frame[column][pd.to_numeric(frame[column], errors="coerce").isna() & frame[column].notna()]
+        if len(wrong):
+            raise UserError(f"{path}: expected numbers in {column}, got {shown(wrong.iloc[0])}")
     return frame
 
 

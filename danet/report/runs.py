@@ -129,6 +129,11 @@ class Group:
         return f"{prepared:,} of {split:,} samples could be prepared" if prepared < PREPARED_SHARE * split else ""
 
     @property
+    def comparable(self) -> bool:
+        """True where figures of others may stand beside its accuracy: of people, and of the whole data set."""
+        return not (self.simulated or self.lacks)
+
+    @property
     def near_chance(self) -> list[str]:
         """What is said of each run that ended near chance."""
         told = [(run.metrics.seed, run.metrics.near_chance) for run in self.runs]

@@ -251,10 +251,15 @@ def attention_section(group: Group, files: Files) -> dict | None:
 
 
 def figure(group: Group, name: str, svg: str, csv: str, files: Files) -> dict:
-    """Adds a figure as a file and returns it for the page."""
-    path = f"figures/{group.slug}--{name}.svg"
-    files[path] = svg
+    """Adds a figure of a method on a protocol as a file and returns it for the page."""
     label = f"{name.replace('-', ' ')}, {group.title}, {'SIMULATED' if group.simulated else 'real'} recordings"
+    return picture(f"{group.slug}--{name}", name, svg, label, csv, files)
+
+
+def picture(file: str, name: str, svg: str, label: str, csv: str, files: Files) -> dict:
+    """Adds a figure as a file and returns it for the page; `label` is its spoken name, `csv` its numbers' path."""
+    path = f"figures/{file}.svg"
+    files[path] = svg
     return {"name": name, "svg": Markup(inlined(svg, label)), "path": path, "csv": csv, "width": width_pixels(svg)}
 
 

@@ -120,8 +120,13 @@ def _over_folds(groups: Sequence[Group]) -> dict | None:
     by_seed["samples"] = complete.groupby("seed")["samples"].sum()
     first = complete.iloc[0]
     by_seed[["dataset", "title", "method", "simulated"]] = first[["dataset", "title", "method", "simulated"]].to_list()
-    by_seed["protocol"] = f"{first['protocol'].partition('/')[0]}, {folds} folds averaged"
+    by_seed["protocol"] = averaged_title(first["protocol"].partition("/")[0], folds)
     return _over_seeds(by_seed)
+
+
+def averaged_title(protocol: str, folds: int) -> str:
+    """What tables call a protocol whose folds are averaged."""
+    return f"{protocol}, {folds} folds averaged"
 
 
 def multi_view(groups: Sequence[Group]) -> pd.DataFrame:
@@ -249,9 +254,9 @@ def costs(measured: Sequence[Cost]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def published_column(group: Group) -> str:
+def published_column(measured: Group | Metrics) -> str:
     """The column of the published figures that belongs to a protocol."""
-    return f"{group.dataset}_{group.protocol}"
+    return f"{measured.dataset}_{measured.protocol}"
 
 
 def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
@@ -262,7 +267,7 @@ def compared(group: Group, published: pd.DataFrame) -> pd.DataFrame:
     """
     columns = ["method", "year", "models_fused", "top1_percent", "top1_deviation_percent", "difference_points"]
     columns += ["parameters_millions", "gflops", "read_in"]
-    if group.simulated or group.lacks or published_column(group) not in published:
+    if not group.comparable or published_column(group) not in published:
         return pd.DataFrame(columns=[*columns, "simulated"])
     names = {"streams": "models_fused", "params_m": "parameters_millions", published_column(group): "top1_percent"}
     others = published.rename(columns=names).dropna(subset="top1_percent")

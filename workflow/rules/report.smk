@@ -24,6 +24,7 @@ rule report:
         prepared=[f"{folder}/{table}.parquet" for folder in PREPARED for table in ("manifest", "set_aside", "audit")],
         costs=[f"{folder}/{method}/cost.json" for folder in PREPARED for method in METHODS],
         published=PUBLISHED,
+        repeated=REPEATED,
     output:
         page=report("results/report/index.html", category="Page"),
         tables=report(directory("results/report/tables"), patterns=["{table}.csv"], category="Tables"),

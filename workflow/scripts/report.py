@@ -20,5 +20,6 @@ with stage(snakemake.log[0]):
         ensemble_folders=folders(snakemake.params.ensembles),
         ablation_folders=folders(snakemake.params.ablations),
         costs=folders(snakemake.input.costs),
+        repeated=Path(snakemake.input.repeated),
         datasets=known_datasets(own) if own else DATASETS,
     )

@@ -187,7 +187,7 @@ def test_ensembles_are_means_over_seeds(tmp_path):
     assert (row["method"], row["top1_mean_percent"], row["seeds"], row["parameters"]) == ("both", 75, 2, 1234)
     assert row["top1_deviation_percent"] == pytest.approx(statistics.stdev([50, 100]))
     assert (row["weights"], row["weights_by"]) == ("0.31 joint, 0.69 bone", "validation")
-    (shown,) = [row for row in Reader((tmp_path / "report/index.html").read_text()).rows if "both" in row]
+    *_, shown = [row for row in Reader((tmp_path / "report/index.html").read_text()).rows if "both" in row]
     assert shown[:3] == ["Simulated demo", "cross_view", "both"]
     assert shown[4:6] == ["0.31 joint, 0.69 bone", "validation"]
 
@@ -196,7 +196,7 @@ def test_ensemble_whose_weights_were_not_written_has_none_in_its_row(tmp_path):
     """As the folds of a protocol together, each of which has weights of its own."""
     folders = [make_run(tmp_path, method="both")]
     render([], [], PUBLISHED, tmp_path / "report", ensemble_folders=folders)
-    (shown,) = [row for row in Reader((tmp_path / "report/index.html").read_text()).rows if "both" in row]
+    *_, shown = [row for row in Reader((tmp_path / "report/index.html").read_text()).rows if "both" in row]
     assert shown[4:6] == ["", ""]
 
 

@@ -156,11 +156,13 @@ def test_folds_averaged_are_a_row_beside_each_fold(tmp_path):
     runs = [make(results, "uestc", f"cross_view_2/{fold}") for fold in ("even", "odd")]
     whole = {"folds": {"even": 0.5, "odd": 0.7}, "top1": 0.6, "seconds": 122.0, "epoch": None}
     averaged = make_run(results, "uestc", "cross_view_2", **whole, turned=None)
-    ensemble = make_ensemble(results, ["danet"], "uestc", "cross_view_2", **whole)
-    page_of(tmp_path, runs, averaged_folders=[averaged], ensemble_folders=[ensemble])
+    ensembles = [make_ensemble(results, ["danet"], "uestc", f"cross_view_2/{fold}") for fold in ("even", "odd")]
+    ensembles.append(make_ensemble(results, [], "uestc", "cross_view_2", **whole))
+    page_of(tmp_path, runs, averaged_folders=[averaged], ensemble_folders=ensembles)
     table = pd.read_csv(tmp_path / "report/tables/leaderboard.csv")
     name = "cross_view_2, 2 folds averaged"
-    assert table["protocol"].tolist() == [name, name, "cross_view_2/even", "cross_view_2/odd"]
+    assert table["protocol"].tolist() == [*[name] * 2, *["cross_view_2/even"] * 2, *["cross_view_2/odd"] * 2]
+    assert table["streams"].tolist() == ["joint"] * 6, "the folds say of what an ensemble is made"
     row = table.iloc[0]
     assert (row["method"], row["top1_mean"], row["train_seconds"], row["streams"]) == ("danet", 60, 61, "joint")
     assert row["epoch_rule"] == "validation"

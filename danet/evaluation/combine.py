@@ -54,7 +54,6 @@ def average_folds(folds: dict[str, Path], dataset: Dataset, scores: Path, metric
         validation_top1=_mean_where_all(result.validation_top1 for result in results.values()),
         folds={fold: result.top1 for fold, result in results.items()},
         cells={f"{fold} -> {view}": float(value) for (fold, view), value in cells.items()},
-        members=first.members,
     )
     write_json(metrics, combined.model_dump(mode="json"))
 

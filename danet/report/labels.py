@@ -36,7 +36,7 @@ def name_points(
         for ring in RINGS:
             for side in SIDES:
                 corner = centre + np.array(side) * ring * pixels - (1 - np.array(side)) / 2 * size
-                box = Bbox([corner, corner + size])
+                box = Bbox([corner, corner + size]).padded(pixels)
                 crossed = box.count_overlaps(taken)
                 outside = not (frame.contains(*box.min) and frame.contains(*box.max))
                 candidates.append((crossed, outside, len(candidates), ring, side, box))

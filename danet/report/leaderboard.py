@@ -62,25 +62,26 @@ def leaderboard(
     for metrics in [*(run.metrics for group in groups for run in group.runs), *combined]:
         measured[metrics.dataset, metrics.protocol, metrics.method].append(metrics)
     titles = {**titles, **{group.dataset: group.runs[0].record.title for group in groups}}
+    members_of = {_family(metrics): list(metrics.members) for metrics in combined if metrics.members}
     rows = []
     for own in measured.values():
-        members = _members(own[0], groups)
-        row = _achieved(own) | _spent(own, costs) | _made_of(members)
-        row |= _chosen_by(own, row["epoch_rule"]) | _of_others(own[0], members, published, repeated)
+        names = members_of.get(_family(own[0]), [own[0].method])
+        members = _runs_of(names, own[0], groups)
+        row = _achieved(own) | _spent(own, names, costs) | _made_of(members)
+        row |= _chosen_by(own, row["epoch_rule"]) | _of_others(own[0], len(names), members, published, repeated)
         rows.append(row | {"title": titles.get(own[0].dataset, own[0].dataset), "simulated": own[0].simulated})
     table = pd.DataFrame(rows, columns=COLUMNS)
     order = ["simulated", "dataset", "protocol", "top1_mean"]
     return table.sort_values(order, ascending=[True, True, True, False], kind="stable", ignore_index=True)
 
 
-def _names(metrics: Metrics) -> list[str]:
-    """The methods that it is made of: those of an ensemble, or itself."""
-    return list(metrics.members) or [metrics.method]
+def _family(metrics: Metrics) -> tuple[str, str, str]:
+    """What the folds of a protocol have in common: where they are averaged, they alone name an ensemble's members."""
+    return metrics.dataset, metrics.protocol.partition("/")[0], metrics.method
 
 
-def _members(metrics: Metrics, groups: Sequence[Group]) -> list[Group]:
-    """The runs that it is made of, by method and fold; none where a method has none."""
-    names = _names(metrics)
+def _runs_of(names: Sequence[str], metrics: Metrics, groups: Sequence[Group]) -> list[Group]:
+    """The runs of these methods on that protocol, by method and fold; none where a method has none."""
     found = [
         group
         for group in groups
@@ -116,15 +117,15 @@ def _worst_corruption(metrics: Metrics) -> float | None:
     return max((corruption.plain - corruption.top1 for corruption in metrics.corruptions), default=None)
 
 
-def _spent(own: Sequence[Metrics], costs: Sequence[Cost]) -> dict[str, Any]:
+def _spent(own: Sequence[Metrics], names: Sequence[str], costs: Sequence[Cost]) -> dict[str, Any]:
     first = own[0]
     by_method = {cost.method: cost for cost in costs if cost.dataset == first.dataset}
-    members = [by_method[name] for name in _names(first) if name in by_method]
+    members = [by_method[name] for name in names if name in by_method]
     row: dict[str, Any] = {
         "parameters": first.parameters,
         "train_seconds": _mean(metrics.seconds / max(len(metrics.folds), 1) for metrics in own),
     }
-    if len(members) == len(_names(first)):
+    if len(members) == len(names):
         row["mmacs"] = sum(cost.inference_mmacs for cost in members)
         row["train_clips_per_second"] = 1 / sum(1 / cost.trains_a_second for cost in members)
         row["infer_clips_per_second"] = 1 / sum(1 / cost.infers_a_second for cost in members)
@@ -158,16 +159,13 @@ def _chosen_by(own: Sequence[Metrics], rule: str) -> dict[str, float]:
 
 
 def _of_others(
-    metrics: Metrics, members: Sequence[Group], published: pd.DataFrame, repeated: pd.DataFrame
+    metrics: Metrics, fused: int, members: Sequence[Group], published: pd.DataFrame, repeated: pd.DataFrame
 ) -> dict[str, str]:
     """What others tell of these networks, as many of them fused: published, and by their input what was repeated."""
     title = title_of([str(_setting(group, "model", "name")) for group in members])
     if not title or not all(group.comparable for group in members):
         return {}
-    alike = [
-        frame[(frame["method"] == title) & (frame["streams"] == len(_names(metrics)))]
-        for frame in (published, repeated)
-    ]
+    alike = [frame[(frame["method"] == title) & (frame["streams"] == fused)] for frame in (published, repeated)]
     column = published_column(metrics)
     told = alike[0][column].dropna() if column in published else []
     trials = alike[1][(alike[1]["dataset"] == metrics.dataset) & (alike[1]["protocol"] == metrics.protocol)]

@@ -222,3 +222,14 @@ def test_read_recordings_takes_those_named_in_the_order_of_the_file(rng, tmp_pat
         np.testing.assert_allclose(read[1].joints, people["c"], atol=1e-6)
         with pytest.raises(UserError, match=r"x\.h5: expected at least one of the samples asked for, got none"):
             read_recordings(opened, {"absent"})
+
+
+def test_up_is_z_where_the_settings_say_so(rng):
+    sequences = [Sequence("a", rng.normal(size=(12, 1, 25, 3)).astype(np.float32))]
+    plain, turned = (
+        Sequences(sequences, KINECT_V2, ClipSettings(frames=4, up=up)).cut(np.zeros(1, np.int64), None) for up in "yz"
+    )
+    x, y, z = np.moveaxis(plain.joints, -1, 0)
+    assert np.array_equal(turned.joints, np.stack([x, -z, y], axis=-1))
+    x, y, z = np.moveaxis(plain.channels[..., 3:6], -1, 0)  # bones
+    np.testing.assert_allclose(turned.channels[..., 3:6], np.stack([x, -z, y], axis=-1), atol=1e-6)

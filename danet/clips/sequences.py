@@ -20,6 +20,7 @@ from danet.skeleton.recording import Sequence
 
 Crop = tuple[float, float]  # where it starts and what it covers, in shares of a sequence
 WHOLE = (0.0, 1.0)
+UPRIGHT = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # y to z, z to -y, of rows
 POSITIONS = 3  # of a test crop that covers a part of a sequence
 
 
@@ -97,6 +98,8 @@ class Sequences:
                 deviation = rng.uniform(0, self.settings.jitter_metres, (len(samples), 1, 1, 1)).astype(np.float32)
                 deviation *= rng.random(deviation.shape) < self.settings.jitter_chance
                 joints = joints + deviation[owner] * rng.standard_normal(joints.shape, dtype=np.float32)
+        if self.settings.up == "z":
+            joints = joints @ UPRIGHT
         channels = self._channels(joints)
         if rng is not None and self.settings.masked_joints:
             channels *= rng.random((len(owner), 1, self.layout.size, 1)) >= self.settings.masked_joints

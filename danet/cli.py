@@ -1,4 +1,4 @@
-"""The `danet` command: prepares, checks, splits, labels, draws, estimates and exports.
+"""The `danet` command: prepares, checks, splits, labels, draws, estimates, exports and imports.
 
 What a user can put right is said in one line on stderr, with exit code 2.
 """
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -328,6 +328,40 @@ def export_onnx_command(
         from danet.inference.export_onnx import export_onnx
 
         print(json.dumps(export_onnx(weights, out)))
+
+
+import_app = typer.Typer(no_args_is_help=True, help="Take in what other projects wrote.")
+app.add_typer(import_app, name="import")
+
+
+@import_app.command("weights")
+def import_weights_command(
+    network: Annotated[str, typer.Argument(help="ctr_gcn, 2s_agcn or st_gcn_pp.")],
+    file: Annotated[Path, typer.Argument(help="A checkpoint that its authors' code wrote: .pt or .pth.")],
+    out: Annotated[Path, typer.Option(help="The weights.safetensors to write.")],
+    dataset: Annotated[str, typer.Option(help="What it was trained on.", show_default="by the number of actions")] = "",
+    stream: Annotated[
+        Literal["joint", "bone", "joint_motion", "bone_motion"], typer.Option(help="What its clips hold.")
+    ] = "joint",
+    frames: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Frames of a clip.", show_default="those of its authors")
+    ] = 0,
+    people: Annotated[
+        int, typer.Option(min=0, max=10, help="People of a clip.", show_default="those of the file, or the data set")
+    ] = 0,
+) -> None:
+    """Turn a published network's checkpoint into weights that label recordings, and print what it is as JSON.
+
+    Only tensors and plain values are read: a file with any other pickled object
+    is refused.
+
+    Example: danet import weights ctr_gcn ctr_gcn_joint.pt --out ctr_gcn.safetensors
+    """
+    with train_extra("import weights"):
+        from danet.inference.import_weights import import_weights
+
+    chosen = import_weights(network, file, out, dataset=dataset, stream=stream, frames=frames, people=people)
+    print(json.dumps(chosen))
 
 
 def _read_names(path: Path) -> list[str]:

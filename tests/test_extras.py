@@ -109,6 +109,11 @@ def test_one_line_says_what_exporting_needs(trained, tmp_path, absent):
     assert not (tmp_path / "x.onnx").exists()
 
 
+def test_one_line_says_what_importing_needs(tmp_path):
+    said = refusal("import", "weights", "ctr_gcn", tmp_path / "x.pt", "--out", tmp_path / "w.safetensors")
+    assert said == f"danet: expected torch to import weights, got none: {TRAIN}\n"
+
+
 def test_one_line_says_what_estimating_needs():
     said = refusal("estimate", "demo/cross_view", "--memory", 1, "--config", ROOT / "config/config.yaml")
     assert said == f"danet: expected torch to compute steps of a training, got none: {TRAIN}\n"

@@ -3,8 +3,8 @@
 Each NAME.json below $DANET_RECORDINGS/networks/ says what a network gives for weights and clips of a seed.
 """
 
-import dataclasses
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,15 +21,13 @@ from danet.config.clips import ClipSettings
 from danet.config.networks import NETWORKS, name_of, read_network
 from danet.models.base import parameters_of
 from danet.models.clip_network import ClipNetwork
+from danet.models.published import load_published, published_layout, published_shapes
 from danet.models.registry import network_class
 from danet.skeleton.layout import KINECT_V2
 
 LABELS = torch.tensor([3, 41])
 STREAMS = {3: ("joint",), 6: ("joint", "bone")}
 RANDOM = ("dropout", "drop_path")  # settings that are off while logits are compared
-HANDS = (22, 7, 24, 11)  # the parents of the last four joints: a tip hangs on its thumb
-HANDS_OF = dict.fromkeys(("st_gcn_pp", "dg_st_gcn"), (7, 7, 11, 11))
-PARENTS = (1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 20)
 SIGMAS = 8  # by which what two draws start from may differ
 
 
@@ -84,8 +82,7 @@ class Published:
             pytest.skip(f"there is no network {name}")
         channels, frames, joints, people = self.clips.shape[1:]
         chosen = {"people": people} | dict.fromkeys(RANDOM, 0.0)
-        parents = (*PARENTS, *HANDS_OF.get(name, HANDS))
-        layout = KINECT_V2 if joints != KINECT_V2.size else dataclasses.replace(KINECT_V2, name="", parents=parents)
+        layout = published_layout(KINECT_V2, name) if joints == KINECT_V2.size else KINECT_V2
         torch.manual_seed(seed)
         return network_class(name)(
             settings=read_network({"name": name} | {key: chosen[key] for key in settings if key in chosen}),
@@ -97,35 +94,32 @@ class Published:
     def loaded(self) -> ClipNetwork:
         """The same with the published weights."""
         network = self.fresh()
-        own = network.state_dict()
-        for key, names in names_of(network).items():
-            own[key].copy_(torch.cat([self.state[name].flatten() for name in names]).view_as(own[key]))
+        load_published(network, self.state)
         for each in network.modules():
             if isinstance(each, nn.modules.dropout._DropoutNd):
                 each.p = 0.0
         return network
 
-    def pieces(self, network: ClipNetwork, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, cut into those by the published names."""
-        return {
-            name: piece
-            for key, names in names_of(network).items()
-            if key in tensors
-            for name, piece in zip(
-                names, tensors[key].flatten().split([self.state[name].numel() for name in names]), strict=True
-            )
-        }
 
-
-def names_of(network: ClipNetwork) -> dict[str, tuple[str, ...]]:
-    """The published names of each of our tensors."""
-    return {key: (name,) if isinstance(name, str) else name for key, name in network.published_names().items()}
+def pieces(network: ClipNetwork, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by our names, cut into those by the published names."""
+    return {
+        name: piece.view(shapes[name])
+        for key, shapes in published_shapes(network).items()
+        if key in tensors
+        for name, piece in zip(shapes, tensors[key].flatten().split(list(map(math.prod, shapes.values()))), strict=True)
+    }
 
 
 def published_networks() -> list[Published]:
     """All that there are."""
     folder = os.environ.get(RECORDINGS)
     return [Published(path) for path in sorted(Path(folder, "networks").glob("*.json"))] if folder else []
+
+
+def without_ones(shape: tuple[int, ...]) -> list[int]:
+    """A shape without its axes of one number."""
+    return [size for size in shape if size > 1]
 
 
 every_published_network = pytest.mark.parametrize("published", published_networks(), ids=lambda each: each.path.stem)
@@ -139,8 +133,10 @@ def near(got: Tensor, expected: np.ndarray) -> bool:
 @every_published_network
 def test_tensors_are_those_of_the_published_network(published):
     network = published.fresh()
-    named = [name for names in names_of(network).values() for name in names]
-    assert sorted(named) == sorted(published.state)
+    named = [named for shapes in published_shapes(network).values() for named in shapes.items()]
+    assert sorted((name, without_ones(shape)) for name, shape in named) == sorted(
+        (name, without_ones(tensor.shape)) for name, tensor in published.state.items()
+    )
     assert parameters_of(network) == published.facts["parameters"]
 
 
@@ -164,7 +160,7 @@ def test_gradients_are_the_published_ones(published):
     loss.backward()
     assert loss.item() == pytest.approx(published.facts["train_loss"], rel=1e-5)
     gradients = {key: each.grad for key, each in network.named_parameters() if each.grad is not None}
-    got = {name: piece.norm().item() for name, piece in published.pieces(network, gradients).items()}
+    got = {name: piece.norm().item() for name, piece in pieces(network, gradients).items()}
     expected = {name: norm for name, norm in published.facts["gradient_norms"].items() if norm}
     assert got.keys() >= expected.keys()
     largest = max(expected.values())
@@ -175,7 +171,7 @@ def test_gradients_are_the_published_ones(published):
 
 @every_published_network
 def test_tensors_start_as_the_published_ones(published):
-    one, other = (published.pieces(network, network.state_dict()) for network in map(published.fresh, (0, 1)))
+    one, other = (pieces(network, network.state_dict()) for network in map(published.fresh, (0, 1)))
     wrong = []
     for tensor in published.facts["tensors"]:
         values, (mean, deviation) = one[tensor["name"]].double(), tensor["start"]

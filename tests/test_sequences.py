@@ -262,3 +262,14 @@ def test_unit_box_scales_each_axis_of_a_sample_over_all_its_actors(rng):
             np.testing.assert_allclose([own.min(axis=0), own.max(axis=0)], [[-1] * 3, [1] * 3], atol=1e-5)
     flat = made.cut(np.array([2]), None).joints
     assert not flat[..., 2].any(), "an axis along which nothing differs"
+
+
+def test_up_is_z_where_the_settings_say_so(rng):
+    sequences = [Sequence("a", rng.normal(size=(12, 1, 25, 3)).astype(np.float32))]
+    plain, turned = (
+        Sequences(sequences, KINECT_V2, ClipSettings(frames=4, up=up)).cut(np.zeros(1, np.int64), None) for up in "yz"
+    )
+    x, y, z = np.moveaxis(plain.joints, -1, 0)
+    assert np.array_equal(turned.joints, np.stack([x, -z, y], axis=-1))
+    x, y, z = np.moveaxis(plain.channels[..., 3:6], -1, 0)  # bones
+    np.testing.assert_allclose(turned.channels[..., 3:6], np.stack([x, -z, y], axis=-1), atol=1e-6)

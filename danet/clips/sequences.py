@@ -20,6 +20,7 @@ from danet.skeleton.recording import Sequence
 
 Crop = tuple[float, float, float]  # where it starts and what it covers, in shares of a sequence; where inside each part
 WHOLE = (0.0, 1.0, 0.5)
+UPRIGHT = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # y to z, z to -y, of rows
 POSITIONS = 3  # of a test crop that covers a part of a sequence
 
 
@@ -97,6 +98,8 @@ class Sequences:
                 deviation = rng.uniform(0, self.settings.jitter_metres, (len(samples), 1, 1, 1)).astype(np.float32)
                 deviation *= rng.random(deviation.shape) < self.settings.jitter_chance
                 joints = joints + deviation[owner] * rng.standard_normal(joints.shape, dtype=np.float32)
+        if self.settings.up == "z":
+            joints = joints @ UPRIGHT
         if self.settings.unit_box:
             joints = in_unit_box(joints, np.flatnonzero(second == 0), owner)
         channels = self._channels(joints)

@@ -30,6 +30,9 @@ class ClipSettings(Settings):
     face_camera: bool = Field(
         True, description="Turn each sequence about the vertical so that hips and shoulders lie along x on average."
     )
+    up: Literal["y", "z"] = Field(
+        "y", description="Which axis of a clip points up: y as in a sensor's numbers; z, and then y to the camera."
+    )
     shortest_crop: Real = Field(
         0.6, gt=0, le=1, description="In training a clip covers at least this share of the sequence."
     )

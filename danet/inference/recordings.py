@@ -75,7 +75,8 @@ def recordings_in(paths: Iterable[Path], layout: Layout, complain: Complain) -> 
     Folders are searched at any depth. Links to folders are not followed. `complain` is told of a folder that cannot be
     opened or holds no recording.
     """
-    readable = {NUMPY, *(suffix for data in DATASETS.values() if data.layout == layout for suffix in data.suffixes)}
+    alike = (data for data in DATASETS.values() if data.layout.joints == layout.joints)  # whatever the bones
+    readable = {NUMPY, *(suffix for data in alike for suffix in data.suffixes)}
     suffixes = sorted(readable)
 
     def closed(error: OSError) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from danet.config.clips import ClipSettings
 from danet.config.networks import CTRGCNSettings
@@ -48,13 +49,14 @@ class RefinedGraphConvolution(nn.Module):
         """(N, C, T, V) to (N, K, C', V, V): what joint u takes from joint v."""
         compared = self.compared(features.mean(dim=2, keepdim=True)).unflatten(1, (GRAPHS, 2, -1))
         one, two = compared.unbind(dim=2)  # (N, K, R, 1, V)
-        refined = self.refine(torch.tanh(one.mT - two).flatten(1, 2)).unflatten(1, (GRAPHS, -1))
-        return self.graph[:, None] + self.refined * refined
+        differing = torch.tanh(one.mT - two).flatten(1, 2)
+        weight, bias = (self.refined * each for each in (self.refine.weight, self.refine.bias))  # smaller than graphs
+        return self.graph[:, None] + F.conv2d(differing, weight, bias, groups=GRAPHS).unflatten(1, (GRAPHS, -1))
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, T, V) to (N, C', T, V)."""
         mixed = self.mix(features).unflatten(1, (GRAPHS, -1))
-        brought = torch.einsum("nkcuv,nkctv->nctu", self.graphs(features), mixed)
+        brought = (mixed @ self.graphs(features).mT).sum(dim=1)
         return torch.relu(self.norm(brought) + self.skip(features))
 
 

@@ -14,6 +14,7 @@ from test_published_networks import pieces
 
 from danet.config.clips import ClipSettings
 from danet.config.networks import read_network
+from danet.config.recipes import recipe_of
 from danet.datasets.ntu import NTU60
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.errors import UserError
@@ -68,7 +69,7 @@ def test_weights_give_the_logits_of_the_checkpoint(tmp_path, name, actions):
     loaded, description = load_model(tmp_path / "w.safetensors")
     assert torch.equal(loaded.logits_of(clips), network.logits_of(clips))
     assert description["actions"] == list(SETS[actions].actions)
-    assert description["clips"]["frames"] == NETWORKS[name].frames[clips.shape[3]]
+    assert description["clips"]["frames"] == recipe_of("own", name, description["dataset"])["clips"]["frames"]
 
 
 def module(names):

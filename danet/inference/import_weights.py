@@ -5,7 +5,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from danet.config.clips import ClipSettings, Stream
+from danet.config.recipes import recipe_of
 from danet.config.settings import Prepare
 from danet.datasets.dataset import Dataset
 from danet.datasets.ntu import NTU60, NTU120
@@ -42,42 +43,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Published:
-    """What a network's files do not say: `frames` of its clips by the number of joints, how `clips` stand.
+    """Tensors by which a network's size is known; `together` where each person has norms of its own.
 
-    `graph` and `classifier` are tensors by which its size is known. `together` where each person has norms of its own.
     `otherwise` says how clips that are made here differ from those of its authors.
     """
 
     graph: str
     classifier: str
-    frames: Mapping[int, int]
     otherwise: str
-    clips: Mapping[str, Any] = field(default_factory=dict)
     together: bool = True
 
 
-STANDING = {"face_camera": True, "up": "z"}
 NETWORKS = {
     "2s_agcn": Published(
         "l1.gcn1.PA",
         "fc.weight",
-        dict.fromkeys(LAYOUTS, 300),
         "a recording is stretched to all frames, not repeated, and people keep their way through the room",
-        STANDING,
     ),
-    "ctr_gcn": Published(
-        "l1.gcn1.PA",
-        "fc.weight",
-        {KINECT_V2.size: 64, KINECT_V1.size: 52},
-        "a clip covers all of a recording, not its middle, and NW-UCLA's are in metres, not from -1 to 1",
-        {"face_camera": False},
-    ),
+    "ctr_gcn": Published("l1.gcn1.PA", "fc.weight", "a clip covers all of a recording, not its middle"),
     "st_gcn_pp": Published(
         "gcn.0.gcn.A",
         "fc_cls.weight",
-        dict.fromkeys(LAYOUTS, 100),
-        "one clip of a recording is scored, not ten",
-        STANDING,
+        "people keep their way through the room, and spines as they lean",
         together=False,
     ),
 }
@@ -103,8 +90,8 @@ def import_weights(
         raise UserError(f"expected one of the networks {', '.join(NETWORKS)}, got '{network}'")
     published, tensors = NETWORKS[network], read_checkpoint(file)
     description = _described(network, file, tensors, dataset, people)
-    joints = tensors[published.graph].shape[-1]
-    clips = ClipSettings(frames=frames or published.frames[joints], streams=(stream,), **published.clips)
+    recipe = recipe_of("own", network, description["dataset"])["clips"]
+    clips = ClipSettings.model_validate(recipe | {"streams": (stream,)} | ({"frames": frames} if frames else {}))
     description["clips"] = clips.model_dump(mode="json")
     model = build_model(description)
     assert isinstance(model, ClipNetwork)
@@ -115,7 +102,7 @@ def import_weights(
         "network": network,
         "dataset": description["dataset"],
         "actions": len(description["actions"]),
-        "joints": joints,
+        "joints": tensors[published.graph].shape[-1],
         "people": model.people,
         "frames": clips.frames,
         "stream": stream,

@@ -61,6 +61,8 @@ def skip(width: int, outputs: int, stride: int = 1) -> nn.Module:
 class Parallel(nn.Conv2d):
     """So many 1x1 convolutions in one, to `outputs` channels together: of the same input, or of a part of it each."""
 
+    bias: nn.Parameter
+
     def __init__(self, count: int, width: int, outputs: int, *, apart: bool = False):
         super().__init__(width, outputs, 1, groups=count if apart else 1)
         self.count = count

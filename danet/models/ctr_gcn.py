@@ -50,7 +50,7 @@ class RefinedGraphConvolution(nn.Module):
         compared = self.compared(features.mean(dim=2, keepdim=True)).unflatten(1, (GRAPHS, 2, -1))
         one, two = compared.unbind(dim=2)  # (N, K, R, 1, V)
         differing = torch.tanh(one.mT - two).flatten(1, 2)
-        weight, bias = (self.refined * each for each in (self.refine.weight, self.refine.bias))  # smaller than graphs
+        weight, bias = (self.refined * each for each in self.refine.parameters())  # fewer numbers than the graphs have
         return self.graph[:, None] + F.conv2d(differing, weight, bias, groups=GRAPHS).unflatten(1, (GRAPHS, -1))
 
     def forward(self, features: Tensor) -> Tensor:

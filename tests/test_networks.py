@@ -9,7 +9,8 @@ from danet.clips.sequences import Sequences
 from danet.config.base import check
 from danet.config.clips import ClipSettings
 from danet.config.networks import NETWORKS, name_of, read_network
-from danet.config.settings import Prepare, Run, TrainSettings
+from danet.config.settings import Prepare, Run
+from danet.config.training import TrainSettings
 from danet.errors import UserError
 from danet.inference.export_onnx import export_onnx
 from danet.inference.predictor import Predictor

@@ -8,7 +8,7 @@ from torch import nn
 
 from danet.config.clips import ClipSettings
 from danet.config.networks import DANetSettings
-from danet.config.settings import TrainSettings
+from danet.config.training import TrainSettings
 from danet.models.base import SkeletonModel
 from danet.models.danet.network import DANet
 from danet.skeleton.layout import KINECT_V2

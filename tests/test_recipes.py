@@ -4,7 +4,8 @@ import pytest
 
 from danet.config.networks import DEFAULT, NAMES
 from danet.config.recipes import RECIPES, recipe_of
-from danet.config.settings import TrainSettings, check_config, read_config
+from danet.config.settings import check_config, read_config
+from danet.config.training import TrainSettings
 from danet.errors import UserError
 from danet.pipeline.fingerprint import PACKAGE
 

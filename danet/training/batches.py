@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from danet.clips.sequences import ClipBatch, Sequences
-from danet.config.settings import PairedViews
+from danet.config.training import PairedViews
 from danet.datasets.dataset import Dataset
 from danet.models.base import ClipTensors, SkeletonModel
 

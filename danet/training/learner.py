@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from danet.clips.sequences import Sequences
-from danet.config.settings import TrainSettings
+from danet.config.training import TrainSettings
 from danet.device import multiplies_bfloat16
 from danet.errors import UserError
 from danet.models.base import SkeletonModel

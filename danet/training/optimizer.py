@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from danet.config.settings import TrainSettings
+from danet.config.training import TrainSettings
 from danet.models.base import SkeletonModel
 
 MOMENTUM = 0.95  # Muon's

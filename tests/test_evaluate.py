@@ -91,7 +91,7 @@ def test_evaluate_turns_and_corrupts_the_same_samples(whole):
 
 def test_evaluate_scores_the_validation_part_by_name(prepared, run, whole, tmp_path):
     """Of the weights that were chosen by it, with the columns of the test part's scores."""
-    evaluated(prepared, run, tmp_path, validation=tmp_path / "validation.parquet", corruptions=False)
+    evaluated(prepared, run, tmp_path, validation=tmp_path / "validation.parquet", corrupted_samples=0)
     table = pd.read_parquet(tmp_path / "validation.parquet")
     parts = pd.read_parquet(prepared / "split.parquet").set_index("name")["part"]
     assert sorted(table["name"]) == sorted(parts.index[parts == "validation"])
@@ -113,13 +113,20 @@ def test_evaluate_writes_no_validation_scores_that_tell_nothing(kept, tmp_path):
     prepared = make_prepared(tmp_path, validation_share=0.1 if kept == "refit" else 0)
     train_once(prepared, tmp_path / "run", train={"epochs": 1, "refit": kept == "refit"})
     path = tmp_path / "validation.parquet"
-    evaluated(prepared, tmp_path / "run", tmp_path, validation=path, corruptions=False)
+    evaluated(prepared, tmp_path / "run", tmp_path, validation=path, corrupted_samples=0)
     assert len(pd.read_parquet(path)) == 0
     assert columns(path) == columns(tmp_path / "scores.parquet")
 
 
+def test_evaluate_corrupts_at_most_as_many_samples_as_asked(prepared, run, tmp_path):
+    _, metrics = evaluated(prepared, run, tmp_path, corrupted_samples=3)
+    assert metrics["turned"]["samples"] == 3
+    assert {each["samples"] for each in metrics["corruptions"]} == {3}
+    assert metrics["samples"] == 8
+
+
 def test_evaluate_without_epochs_and_corruptions_leaves_them_out(prepared, run, whole, tmp_path):
-    scores, metrics = evaluated(prepared, run, tmp_path, corruptions=False)
+    scores, metrics = evaluated(prepared, run, tmp_path, corrupted_samples=0)
     pd.testing.assert_frame_equal(scores, whole[0])
     left_out = {"epochs": None, "turned": None, "corruptions": []}
     assert metrics == whole[1] | left_out

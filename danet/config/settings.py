@@ -142,6 +142,9 @@ class Evaluate(Settings):
     corruptions: bool = Field(
         True, description="Also how the accuracy holds when the test recordings are turned or corrupted."
     )
+    corrupted_samples: Positive = Field(
+        512, description="The most test recordings that are turned and corrupted, spread evenly over their names."
+    )
 
 
 class Run(Settings):

@@ -62,7 +62,7 @@ def evaluate(
     metrics: Path,
     validation: Path | None = None,
     epochs: Path | None = None,
-    corruptions: bool = True,
+    corrupted_samples: int = 512,
     threads: int | None = None,
 ) -> None:
     """The evaluate stage: writes `scores` (a row for each test sample) and `metrics`.
@@ -70,7 +70,7 @@ def evaluate(
     `validation` is written with the same columns, a row for each validation sample. It has none where nothing was held
     out, or where the network was trained anew on the validation part too (`train.refit`), so that it tells nothing.
     With `epochs`, the file of the weights of every epoch, if they were kept, also how each of these would have scored;
-    with `corruptions` also how the accuracy holds on turned and on corrupted recordings.
+    of at most `corrupted_samples` also how the accuracy holds when they are turned or corrupted; 0: not that.
     """
     model, description = load_model(weights)
     backend = TorchBackend(model, description, pick_device(threads))
@@ -89,7 +89,7 @@ def evaluate(
         return scores_of(model, part.sequences, np.arange(len(part.sequences)), backend.device)
 
     computed = scores_on(evaluation)
-    result = measure(backend, evaluation, computed, trained, epochs, corruptions)
+    result = measure(backend, evaluation, computed, trained, epochs, corrupted_samples)
     log.info("%s", result)
     if result.near_chance and not trained.near_chance:  # the training has told of its own
         tell(log, f"{dataset.name}/{result.protocol} {result.method} seed {result.seed}: {result.near_chance}")
@@ -119,13 +119,15 @@ def measure(
     scores: np.ndarray,
     trained: RunRecord,
     epochs: Path | None,
-    corruptions: bool,
+    corrupted_samples: int,
 ) -> Metrics:
     """The metrics of a network whose scores (B, A) these are. Of recordings in segments robustness is not measured."""
     model, labels = backend.model, evaluation.labels
     right, top1 = scores.argmax(axis=1) == labels, top_k(scores, labels, 1)
     whole = evaluation.segments == 1
-    robustness = Robustness(backend, evaluation.recordings, evaluation.dataset) if corruptions and whole else None
+    robustness = None
+    if corrupted_samples and whole:
+        robustness = Robustness(backend, evaluation.recordings, evaluation.dataset, corrupted_samples)
     return Metrics(
         dataset=trained.dataset,
         protocol=trained.protocol,

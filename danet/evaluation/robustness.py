@@ -14,15 +14,14 @@ from danet.results import Corruption, Turned
 from danet.skeleton.recording import Sequence
 
 TURNS = range(-180, 181, 15)  # degrees about the vertical
-MOST_SAMPLES = 512
 
 
 class Robustness:
-    """Accuracies of one network on at most MOST_SAMPLES of the test recordings, evenly spread over their names."""
+    """Accuracies of one network on at most so many of the test recordings, spread evenly over their names."""
 
-    def __init__(self, backend: TorchBackend, recordings: Ordered[Sequence], dataset: Dataset):
+    def __init__(self, backend: TorchBackend, recordings: Ordered[Sequence], dataset: Dataset, most: int):
         ordered = sorted(recording.name for recording in recordings)
-        places = np.linspace(0, len(ordered) - 1, MOST_SAMPLES).round().astype(int)
+        places = np.linspace(0, len(ordered) - 1, most).round().astype(int)
         chosen = {ordered[place] for place in places}
         self.recordings = [recording for recording in recordings if recording.name in chosen]
         self.labels = np.array([dataset.sample(recording.name).action for recording in self.recordings])

@@ -121,6 +121,12 @@ def processes(wildcards):
     return run_of(wildcards).train.processes
 
 
+def corrupted_samples(wildcards):
+    """How many test recordings are turned and corrupted."""
+    asked = run_of(wildcards).evaluate
+    return asked.corrupted_samples if asked.corruptions else 0
+
+
 def ensemble_runs(wildcards):
     """The folder of each method whose scores are averaged."""
     return {

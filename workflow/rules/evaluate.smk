@@ -21,7 +21,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        corruptions=lambda wildcards: run_of(wildcards).evaluate.corruptions,
+        corrupted_samples=corrupted_samples,
         own=own_folder,
         code=code_with_network("evaluate"),
     script:

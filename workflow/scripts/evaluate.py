@@ -15,6 +15,6 @@ with stage(snakemake.log[0]):
         metrics=Path(snakemake.output.metrics),
         validation=Path(snakemake.output.validation),
         epochs=Path(snakemake.input.epochs),
-        corruptions=snakemake.params.corruptions,
+        corrupted_samples=snakemake.params.corrupted_samples,
         threads=snakemake.threads,
     )

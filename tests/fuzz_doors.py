@@ -212,7 +212,7 @@ def read_network(path):
 
 def samples_seeds(folder, rng):
     for name in "ab":
-        np.save(folder / f"{name}.npy", np.ones((3, 25, 3), np.float32))
+        np.save(folder / f"{name}.npy", np.ones((3, 20, 3), np.float32))
     (folder / "folder.npy").mkdir()
     os.mkfifo(folder / "pipe.npy")
     os.symlink("/dev/zero", folder / "zero.npy")

@@ -143,7 +143,7 @@ def as_npy(array):
 
 
 def npy_seeds(_, rng):
-    joints = rng.normal(size=(2, 3, 25, 3))
+    joints = rng.normal(size=(2, 3, 33, 3))
     arrays = (joints, joints[0].astype(np.float32), np.asfortranarray(joints[0]), joints[:, :, :20].astype(">f8"))
     return list(map(as_npy, arrays))
 

@@ -1,5 +1,7 @@
 """The layouts that ship: each a person, drawn as one; which of them a file has; joints matched by their names."""
 
+import io
+import json
 from itertools import product
 
 import numpy as np
@@ -7,10 +9,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from danet.cli import check_command, draw_command
+from danet.cli import check_command, draw_command, predict_command, stream_command
+from danet.config.settings import Prepare
 from danet.datasets.custom import own_data
 from danet.errors import UserError
+from danet.inference.predictor import load
 from danet.inference.recordings import joints_taken, read_bodies
+from danet.models.weights import build_model, describe, save_weights
 from danet.skeleton.doubts import doubts_of
 from danet.skeleton.layout import KINECT_V1, KINECT_V2, LAYOUTS, layout_by_size
 from danet.skeleton.names import SYNONYMS, filled, matching, normal_form, place
@@ -237,3 +242,66 @@ def test_recordings_with_fewer_than_half_of_the_joints_are_refused():
     message = "w: expected recordings with half of the 33 joints of mediapipe_33, got 13 of them in nite_15"
     with pytest.raises(UserError, match=message):
         joints_taken(LAYOUTS["nite_15"], LAYOUTS["mediapipe_33"], "w")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A small network of random weights that knows the joints of a Kinect v2."""
+    clips, model = {"frames": 8}, {"width": 16, "blocks": 1, "heads": 2}
+    about = {"dataset": "demo", "layout": "kinect_v2_25", "actions": ["a", "b"], "model": model, "clips": clips}
+    network = build_model(about)
+    save_weights(tmp_path / "w.safetensors", network.state_dict(), about | describe(network) | {"prepare": {}})
+    return tmp_path / "w.safetensors"
+
+
+def swaying(layout):
+    """(20, V, 3): the standing person, swaying, in the coordinates of the hips."""
+    return standing(layout) + np.linspace(0, 0.2, 20, dtype=np.float32)[:, None, None] - [0, 0, 2]
+
+
+@pytest.mark.parametrize("timing", ["observed", "reference"])
+def test_predictor_takes_joints_by_name_from_recordings_of_another_layout(weights, tmp_path, timing):
+    azure = LAYOUTS["azure_kinect_32"]
+    np.save(tmp_path / "azure.npy", swaying(azure))
+    np.save(tmp_path / "kinect.npy", swaying(azure)[:, matching(azure, KINECT_V2)])
+    by_name, known = load(weights, azure), load(weights)
+    for predictor in (by_name, known):
+        predictor.prepare = Prepare(timing=timing)
+    taken, expected = by_name.sequence(tmp_path / "azure.npy"), known.sequence(tmp_path / "kinect.npy")
+    np.testing.assert_array_equal(taken.joints, expected.joints)
+    with pytest.raises(UserError, match=r"expected the joints of kinect_v2_25 \(25\), got 32 joints"):
+        known.sequence(tmp_path / "azure.npy")
+
+
+def test_predictor_puts_joints_that_recordings_lack_where_those_never_found_lie(weights, tmp_path):
+    coco = LAYOUTS["coco_17"]
+    found = matching(coco, KINECT_V2)
+    joints = swaying(coco)[:, found] + np.float32([0, 0, 2])
+    np.save(tmp_path / "coco.npy", swaying(coco) + [0, 0, 2])
+    np.save(tmp_path / "kinect.npy", np.where((found < 0)[:, None], 0, joints))
+    taken, expected = (
+        load(weights, coco).sequence(tmp_path / "coco.npy"),
+        load(weights).sequence(tmp_path / "kinect.npy"),
+    )
+    there = [joint for joint in np.flatnonzero(found >= 0) if joint != KINECT_V2.origin]
+    shift = (taken.joints - expected.joints)[:, 0]
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0, there[0]], shift.shape), atol=1e-5)
+
+
+def test_commands_tell_once_which_joints_the_recordings_lack(weights, tmp_path, monkeypatch, capsys, caplog):
+    coco = LAYOUTS["coco_17"]
+    np.save(tmp_path / "coco.npy", swaying(coco) + [0, 0, 2])
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(coco.definition | {"name": "mine"}))
+    predict_command(
+        weights, [tmp_path / "coco.npy", tmp_path / "coco.npy"], as_json=True, layout=str(tmp_path / "mine.yaml")
+    )
+    predicted = json.loads(capsys.readouterr().out)[0]["predictions"][0]
+    assert caplog.text.count("w.safetensors: 12 of 25 joints: not in the recordings: spine base, spine mid, ") == 1
+    lines = [json.dumps({"bodies": [body]}) for body in (swaying(coco) + [0, 0, 2]).astype(np.float32).tolist()]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    stream_command(weights, window=20, every=20, layout="coco_17")
+    streamed = json.loads(capsys.readouterr().out)
+    assert streamed["action"] == predicted["action"]
+    assert streamed["score"] == pytest.approx(predicted["score"], abs=1e-5)
+    with pytest.raises(UserError, match="nothing: expected a YAML file of a layout"):
+        predict_command(weights, [tmp_path / "coco.npy"], layout="nothing")

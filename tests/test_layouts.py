@@ -17,7 +17,7 @@ from danet.inference.predictor import load
 from danet.inference.recordings import joints_taken, read_bodies
 from danet.models.weights import build_model, describe, save_weights
 from danet.skeleton.doubts import doubts_of
-from danet.skeleton.layout import KINECT_V1, KINECT_V2, LAYOUTS, layout_by_size
+from danet.skeleton.layout import KINECT_V1, KINECT_V2, LAYOUTS, layout_by_size, make_layout
 from danet.skeleton.names import SYNONYMS, filled, matching, normal_form, place
 from danet.skeleton.recording import Bodies
 
@@ -66,12 +66,15 @@ def standing(layout):
 
 @every_layout
 def test_layout_is_a_tree_with_sides_and_parts(layout):
+    assert make_layout(layout.definition, "again") == layout
+    assert layout.described == layout.name
     assert len(layout.bones) == layout.size - 1
-    assert sum(v == p for v, p in enumerate(layout.parents)) == 1
-    assert (layout.hops < layout.size).all(), "every joint can be reached"
+    assert (layout.hops < layout.size).all(), "the body hangs together"
     for left, right in layout.mirror:
         assert layout.joints[left].startswith("left ")
         assert layout.joints[right] == layout.joints[left].replace("left", "right", 1)
+        assert layout.mirrored[layout.parents[left]] == layout.parents[right], "both sides hang alike"
+    assert all(layout.joints[left].startswith("left") for left, _ in layout.across)
     paired = {layout.joints[joint] for pair in layout.mirror for joint in pair}
     assert paired == {name for name in layout.joints if name.startswith(("left ", "right "))}
     assert sorted(joint for members in layout.parts.values() for joint in members) == list(range(layout.size))

@@ -143,7 +143,7 @@ def as_npy(array):
 
 
 def npy_seeds(_, rng):
-    joints = rng.normal(size=(2, 3, 25, 3))
+    joints = rng.normal(size=(2, 3, 33, 3))
     arrays = (joints, joints[0].astype(np.float32), np.asfortranarray(joints[0]), joints[:, :, :20].astype(">f8"))
     return list(map(as_npy, arrays))
 
@@ -212,7 +212,7 @@ def read_network(path):
 
 def samples_seeds(folder, rng):
     for name in "ab":
-        np.save(folder / f"{name}.npy", np.ones((3, 25, 3), np.float32))
+        np.save(folder / f"{name}.npy", np.ones((3, 20, 3), np.float32))
     (folder / "folder.npy").mkdir()
     os.mkfifo(folder / "pipe.npy")
     os.symlink("/dev/zero", folder / "zero.npy")

@@ -161,14 +161,14 @@ def test_nobody_is_no_doubt():
 def write(tmp_path, demo):
     """Writes own data made of the demo's recordings, changed, and returns their folder."""
 
-    def written(change, joints=25):
+    def written(change, joints=25, layout="kinect_v2_25"):
         folder = tmp_path / "own"
         folder.mkdir()
-        lines = ["path,label,subject,view"]
+        lines = ["path,label,subject,view,layout"]
         for number, bodies in enumerate(changed(demo, change)):
             longest = np.bincount(bodies.index.track).argmax()
             np.save(folder / f"{bodies.name}.npy", bodies.joints[bodies.index.track == longest, :joints])
-            lines.append(f"{bodies.name}.npy,action {number % 2},{number % 3},front")
+            lines.append(f"{bodies.name}.npy,action {number % 2},{number % 3},front,{layout}")
         (folder / "samples.csv").write_text("\n".join(lines))
         return folder
 
@@ -191,7 +191,7 @@ def command(monkeypatch, capsys):
 
 
 def test_check_names_doubts_and_the_layout_that_it_took(write, demo):
-    folder = write(lambda joints: joints * [1000, -1000, 1000], joints=20)
+    folder = write(lambda joints: joints * [1000, -1000, 1000], joints=20, layout="")
     report = check_folder(own_data(folder), folder, jobs=1)
     assert report["sound"], "a doubt is a question"
     assert report["layout"] == "kinect_v1_20, guessed from 20 joints"
@@ -206,7 +206,7 @@ def test_check_names_doubts_and_the_layout_that_it_took(write, demo):
 
 
 def test_check_knows_the_layout_of_a_table_with_one_beside_it(write):
-    folder = write(lambda joints: joints)
+    folder = write(lambda joints: joints, layout="")
     (folder / "layout.yaml").write_text(json.dumps(KINECT_V2.definition))
     text = as_text(check_folder(own_data(folder), folder, jobs=1))
     assert text.splitlines()[0].endswith(": sound")
@@ -229,7 +229,7 @@ def test_prepare_tells_doubts_and_refuses_them_if_strict(write, command, tmp_pat
 
 
 def test_stages_log_doubts_and_refuse_them_if_strict(write, tmp_path, caplog):
-    dataset = own_data(write(lambda joints: joints * [1, -1, 1]))
+    dataset = own_data(write(lambda joints: joints * [1, -1, 1], joints=20, layout=""))
     caplog.set_level(logging.INFO)
     manifest = make_manifest(dataset, [])
     parsed = [tmp_path / name for name in ("bodies.h5", "set_aside.parquet", "contents.parquet")]
@@ -237,7 +237,7 @@ def test_stages_log_doubts_and_refuse_them_if_strict(write, tmp_path, caplog):
     for strict in (False, True):
         settings = Prepare(strict=strict)
         parse(manifest, dataset, *parsed, settings=settings, jobs=1)
-        assert "custom: joints taken for those of kinect_v2_25, guessed from 25 joints" in caplog.text
+        assert "custom: joints taken for those of kinect_v1_20, guessed from 20 joints" in caplog.text
         caplog.clear()
         if strict:
             actors.unlink()
@@ -257,11 +257,11 @@ def test_strict_accepts_flat_key_points(caplog):
 
 
 def test_draw_tells_doubts_and_the_layout_that_it_took(write, command, tmp_path):
-    file = write(lambda joints: joints * [1, -1, 1]) / "made0.npy"
+    file = write(lambda joints: joints * [1, -1, 1], joints=20) / "made0.npy"
     code, printed, error = command("draw", file, "--out", tmp_path / "drawn.png")
     assert (code, json.loads(printed)["kept"]) == (0, 1)
     assert error.splitlines() == [
-        f"danet: {file}: taken for kinect_v2_25, guessed from 25 joints",
+        f"danet: {file}: taken for kinect_v1_20, guessed from 20 joints",
         f"danet: {file}: y points down? the head is below the feet",
     ]
 

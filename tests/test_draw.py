@@ -124,7 +124,7 @@ def test_draw_command_takes_a_layout_of_ones_own_before_any_training(tmp_path, r
     }
     (tmp_path / "layout.yaml").write_text(yaml.safe_dump(definition))
     np.save(tmp_path / "a.npy", rng.normal(0, 0.4, (30, 4, 3)).astype(np.float32))
-    with pytest.raises(UserError, match="expected 25 or 20 or 17 or 33 joints, got 4"):
+    with pytest.raises(UserError, match="expected 15, 17, 18, 20, 25, 32, 33 joints, or --layout, got 4 joints"):
         draw_command(tmp_path / "a.npy", tmp_path / "a.png")
     draw_command(tmp_path / "a.npy", tmp_path / "a.png", layout=str(tmp_path / "layout.yaml"))
     assert json.loads(capsys.readouterr().out)["bodies"] == 1
@@ -139,5 +139,5 @@ def test_draw_command_takes_a_layout_of_ones_own_before_any_training(tmp_path, r
 def test_draw_refuses_a_recording_without_any_joint(tmp_path):
     np.save(tmp_path / "a.npy", np.full((20, 25, 3), -1, np.float32))
     with pytest.raises(UserError, match="a: expected a joint that the sensor found, got none"):
-        draw(tmp_path / "a.npy", tmp_path / "a.png")
+        draw(tmp_path / "a.npy", tmp_path / "a.png", layout=KINECT_V2)
     assert not (tmp_path / "a.png").exists()

@@ -84,7 +84,7 @@ def test_read_sequence_reads_array_as_its_recording(demo, predictor, tmp_path):
         np.testing.assert_allclose(predictor.scores(tmp_path / "same.npy"), predictor.scores(file), atol=1e-6)
     assert len(array_of(of_two(demo))) > 1
     np.save(tmp_path / "flat.npy", array_of(alone(demo))[0].astype(np.float64))
-    np.testing.assert_array_equal(read_sequence(tmp_path / "flat.npy", Prepare()).joints, made.joints)
+    np.testing.assert_array_equal(read_sequence(tmp_path / "flat.npy", Prepare(), KINECT_V2).joints, made.joints)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_read_sequence_refuses_other_arrays(predictor, tmp_path, values, message
 
 def test_read_bodies_names_the_numbers_of_joints(tmp_path):
     np.save(tmp_path / "odd.npy", np.ones((20, 24, 3)))
-    with pytest.raises(UserError, match=r"odd\.npy: expected 25 or 20 or 17 or 33 joints, got 24"):
+    with pytest.raises(UserError, match=r"odd\.npy: expected 15, 17, 18, 20, 25, 32, 33 joints, or --layout, got 24"):
         read_sequence(tmp_path / "odd.npy", Prepare())
 
 

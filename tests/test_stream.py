@@ -274,7 +274,10 @@ def test_memory_does_not_grow_with_the_stream(rng):
     """Each frame names bodies that never come again, one in a hundred lines is bad, and all have keys of their own."""
 
     class Nothing:
-        layout, prepare = KINECT_V2, Prepare()
+        layout, recorded, prepare = KINECT_V2, KINECT_V2, Prepare()
+
+        def as_known(self, bodies):
+            return bodies
 
         def doubtful(self, doubts):
             return []

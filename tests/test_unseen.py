@@ -113,7 +113,7 @@ def test_a_recording_that_lacks_joints_comes_out_almost_as_it_was(tmp_path, mark
     whole, _ = denoise(one_body(joints), Prepare(), KINECT_V2)
     lacking = joints.copy()
     lacking[np.random.default_rng(1).random(joints.shape[:2]) < 0.05] = marker
-    sequence, audit = denoise(read_bodies(written(lacking, tmp_path))[0], Prepare(), KINECT_V2)
+    sequence, audit = denoise(read_bodies(written(lacking, tmp_path), KINECT_V2)[0], Prepare(), KINECT_V2)
     centred, expected = (centre(each, KINECT_V2.origin, "observed").joints for each in (sequence, whole))
     assert np.abs(centred - expected).max() < 0.03
     assert audit["bridged"] == (lacking != joints).any(axis=2).sum() > 20
@@ -159,7 +159,7 @@ def test_reference_timing_leaves_joints_as_they_stand():
 def test_frames_of_nan_show_nobody(tmp_path):
     joints = np.stack([person(KINECT_V2), person(KINECT_V2) + 1])
     joints[1, 5:10] = np.nan
-    bodies, _ = read_bodies(written(joints, tmp_path))
+    bodies, _ = read_bodies(written(joints, tmp_path), KINECT_V2)
     assert bodies.frames == 40
     np.testing.assert_array_equal(bodies.frame[bodies.body == 1], [*range(5), *range(10, 40)])
     with pytest.raises(BadRecording, match="expected a body in at least one frame, got 40 frames, all without one"):

@@ -44,6 +44,9 @@ def check_command(
     folder: Annotated[Path, typer.Argument(help="Folder of raw recordings, searched at any depth.")],
     jobs: Annotated[int, typer.Option(min=1, help="Files read at a time.")] = CORES,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every name.")] = False,
+    layout: Annotated[
+        str, typer.Option(help="Joint layout of own data, by name or YAML file.", show_default="as the table says")
+    ] = "",
 ) -> None:
     """Look for missing, unexpected, damaged, doubled and copied recordings before anything runs. Exit code 1 if any.
 
@@ -53,7 +56,7 @@ def check_command(
     """
     from danet.preparation.check import as_text, check_folder
 
-    report = check_folder(find_dataset(dataset, folder), folder, jobs=jobs)
+    report = check_folder(find_dataset(dataset, folder, layout), folder, jobs=jobs)
     print(json.dumps(report) if as_json else as_text(report))
     if not report["sound"]:
         raise typer.Exit(1)

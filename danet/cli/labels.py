@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from danet.cli.options import RecordedLayout
 from danet.errors import UserError
 from danet.io.files import readable_json
 
@@ -27,6 +28,7 @@ def predict_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank (0: unknown), action, score.")] = False,
+    layout: RecordedLayout = "",
 ) -> None:
     """Label recordings, prepared as the training data were; with --views, several cameras' views as one.
 
@@ -34,14 +36,18 @@ def predict_command(
     seen. What cannot be read is said on stderr and ends in exit code 2; all else
     is labelled.
 
+    With --layout joints are matched to those of the weights by name. Which ones
+    the recordings lack is said on stderr.
+
     Example: danet predict weights.safetensors S001C001P001R001A001.skeleton
     """
     from danet.inference.output import Predictions, as_json_text, as_table, write_csv
     from danet.inference.predictor import Predictor
+    from danet.skeleton.layout import layout_named
 
     if as_json and as_csv:
         raise UserError("expected one of --json and --csv, got both")
-    predictor = Predictor(weights)
+    predictor = Predictor(weights, layout_named(layout) if layout else None)
     if unknown:
         if unknown_below:
             raise UserError("expected one of --unknown and --unknown-below, got both")
@@ -62,6 +68,7 @@ def stream_command(
     weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run, or an exported .onnx.")],
     window: Annotated[int, typer.Option(min=1, help="How many of the latest frames to label.")] = 60,
     every: Annotated[int, typer.Option(min=1, help="Frames from one label to the next.")] = 15,
+    layout: RecordedLayout = "",
 ) -> None:
     """Label the latest frames of a stream: read a line of JSON a frame, print {"frame", "action", "score"} a label.
 
@@ -85,9 +92,11 @@ def stream_command(
     from danet.inference.frames import bounded_lines
     from danet.inference.predictor import Predictor
     from danet.inference.stream import BadLines, labels_of
+    from danet.skeleton.layout import layout_named
 
     bad = BadLines()
-    for label in labels_of(Predictor(weights), bounded_lines(sys.stdin.buffer), window, every, bad):
+    predictor = Predictor(weights, layout_named(layout) if layout else None)
+    for label in labels_of(predictor, bounded_lines(sys.stdin.buffer), window, every, bad):
         print(readable_json(label), flush=True)
     bad.sum_up()
     if bad.count:
@@ -105,7 +114,7 @@ def draw_command(
     ] = None,
     attention: Annotated[Path | None, typer.Option(help="Weights whose attention to draw.")] = None,
     layout: Annotated[
-        str, typer.Option(help="Joint layout, by name or YAML file.", show_default="by the number of joints")
+        str, typer.Option(help="Joint layout, by name or YAML file.", show_default="by format or number of joints")
     ] = "",
     frames: Annotated[int, typer.Option(min=1, help="The most frames to draw in a .gif; of more, every nth.")] = 600,
 ) -> None:

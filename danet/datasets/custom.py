@@ -1,7 +1,7 @@
 """Makes a data set of own recordings, which a table, `samples.csv`, lists with what they show.
 
-`layout.yaml` beside the table names the joints, where no layout that ships does. Every process that asks for the data
-set reads its table.
+A column `layout` names the layout that ships for their joints, or `layout.yaml` beside the table holds another one.
+Every process that asks for the data set reads its table.
 """
 
 import csv
@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
-from danet.datasets.readers.any_file import READERS, reader
+from danet.datasets.readers.any_file import READERS, layout_of_format, reader
 from danet.datasets.readers.raw_file import read_raw_file
 from danet.errors import MOST_PART, BadRecording, UserError, one_line, shown
 from danet.io.files import read_file
-from danet.skeleton.layout import LAYOUTS, Layout, read_layout
+from danet.skeleton.layout import Layout, find_layout, layout_by_size, layout_named, read_layout
 
 CUSTOM = "custom"
 DEFAULT_FOLDER = Path("data", CUSTOM)
 TABLE = "samples.csv"
 LAYOUT = "layout.yaml"
 REQUIRED = ("path", "label", "subject", "view")
-SPLIT = "split"
+SPLIT, LAYOUT_COLUMN = "split", "layout"
 LARGEST_BYTES = 1 << 26  # of the table: a million lines
 PARTS = ("train", "validation", "test")
 PROTOCOLS = ("own_split", "cross_subject", "cross_view")
@@ -35,7 +35,9 @@ NO_NAME = re.compile(r"[^\w.+-]+")
 
 
 class Row(NamedTuple):
-    """A line of the table. `path` is that of the file; `part` is empty where the table has no column `split`."""
+    """A line of the table. `path` is that of the file; `part` is empty where the table has no column `split`, and
+    `layout` where the line does not name one.
+    """
 
     line: int
     path: str
@@ -43,25 +45,28 @@ class Row(NamedTuple):
     subject: str
     view: str
     part: str
+    layout: str
 
 
-def own_data(folder: str | Path | None = None) -> Dataset:
+def own_data(folder: str | Path | None = None, layout: str = "") -> Dataset:
     """The data set that the table in `folder` describes; None is DEFAULT_FOLDER.
+
+    `layout`, a name or the path of a YAML file, goes before what stands in the table or beside it.
 
     Errors: UserError that names file, line, column, what was expected and what was got.
     """
     folder = Path(folder or DEFAULT_FOLDER)
     files = (file for file in (folder / TABLE, folder / LAYOUT) if os.path.exists(file))
-    return _make(folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    return _make(folder, layout, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
 @lru_cache(maxsize=1)
-def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
+def _make(folder: Path, said: str, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
     table, own_layout = folder / TABLE, folder / LAYOUT
     content = read_file(table, LARGEST_BYTES, what=f"a table of columns {', '.join(REQUIRED)}")
     layout_content = read_file(own_layout, LARGEST_BYTES) if os.path.exists(own_layout) else b""
     rows = read_table(table, content)
-    layout = read_layout(own_layout) if os.path.exists(own_layout) else _layout_by_size(table, rows)
+    layout, guessed_from = (layout_named(said), "") if said else _layout_of(table, rows)
     samples = _samples(table, rows)
     part_of = dict(zip(samples, (row.part for row in rows), strict=True))
     protocols = {}
@@ -102,7 +107,7 @@ def _make(folder: Path, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset
         synchronous=False,
         files=files,
         folder=folder,
-        guessed_from="" if own_layout.exists() else f"{layout.size} joints",
+        guessed_from=guessed_from,
         revision=hashlib.blake2b(content + b"\0" + layout_content, digest_size=16).hexdigest(),
     )
 
@@ -129,12 +134,12 @@ def read_table(table: Path, content: bytes) -> list[Row]:
 
 
 def _check_header(table: Path, header: list[str]) -> None:
-    expected = f"the columns {', '.join(REQUIRED)} and, if there is one, {SPLIT}"
+    expected = f"the columns {', '.join(REQUIRED)} and, if there are any, {SPLIT}, {LAYOUT_COLUMN}"
     line = one_line(",".join(header), MOST_PART)
     if missing := [column for column in REQUIRED if column not in header]:
         raise UserError(f"{table}, line 1: expected {expected}, got none named '{missing[0]}' in '{line}'")
     for column, count in Counter(header).items():
-        if column not in (*REQUIRED, SPLIT) or count > 1:
+        if column not in (*REQUIRED, SPLIT, LAYOUT_COLUMN) or count > 1:
             raise UserError(f"{table}, line 1: expected {expected}, got '{column}'{' twice' if count > 1 else ''}")
 
 
@@ -143,7 +148,7 @@ def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
         raise UserError(f"{table}, line {line}: expected {len(header)} fields, got {len(fields)}")
     values = {column: field.strip() for column, field in zip(header, fields, strict=True)}
     for column, value in values.items():
-        if not value or not value.isprintable():
+        if not (value or column == LAYOUT_COLUMN) or not value.isprintable():
             raise _wrong(table, line, column, "text", shown(value))
     part = values.get(SPLIT, "")
     if SPLIT in values and part not in PARTS:
@@ -151,7 +156,7 @@ def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
     if os.path.splitext(values["path"])[1] not in READERS:
         raise _wrong(table, line, "path", f"a file that ends in {', '.join(READERS)}", f"'{values['path']}'")
     path = os.path.normpath(table.parent / values["path"])
-    return Row(line, path, values["label"], values["subject"], values["view"], part)
+    return Row(line, path, values["label"], values["subject"], values["view"], part, values.get(LAYOUT_COLUMN, ""))
 
 
 def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
@@ -181,8 +186,22 @@ def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
     return samples
 
 
-def _layout_by_size(table: Path, rows: list[Row]) -> Layout:
-    """The layout that ships for as many joints as the first file shows that can be read."""
+def _layout_of(table: Path, rows: list[Row]) -> tuple[Layout, str]:
+    """The layout beside the table or named in it, else that of the first file that can be read.
+
+    Returns it, and what it was guessed from.
+    """
+    own, named = table.with_name(LAYOUT), [row for row in rows if row.layout]
+    for row in named:
+        if row.layout != named[0].layout:
+            expected = f"'{named[0].layout}', as in line {named[0].line}"
+            raise _wrong(table, row.line, LAYOUT_COLUMN, expected, f"'{row.layout}'")
+    if os.path.exists(own):
+        if named:
+            raise _wrong(table, named[0].line, LAYOUT_COLUMN, f"no name beside {own}", f"'{named[0].layout}'")
+        return read_layout(own), ""
+    if named:
+        return find_layout(named[0].layout, f"{table}, line {named[0].line}, column {LAYOUT_COLUMN}"), ""
     problem = ""
     for row in rows:
         try:
@@ -190,12 +209,10 @@ def _layout_by_size(table: Path, rows: list[Row]) -> Layout:
         except BadRecording as error:
             problem = problem or str(error)
             continue
-        for layout in LAYOUTS.values():
-            if layout.size == joints:
-                return layout
-        known = ", ".join(f"{layout.size} ({layout.name})" for layout in LAYOUTS.values())
-        expected = f"{known} joints, or {table.with_name(LAYOUT)}"
-        raise _wrong(table, row.line, "path", expected, f"{joints} joints in {row.path}")
+        if layout := layout_of_format(row.path, joints):
+            return layout, ""
+        say = f"a column {LAYOUT_COLUMN} or {own}"
+        return layout_by_size(joints, f"{table}, line {row.line}, column path", say), f"{joints} joints"
     raise UserError(f"{table}: expected a file that can be read, got: {problem}")
 
 

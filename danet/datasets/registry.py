@@ -10,7 +10,8 @@ from danet.datasets.ntu import NTU60, NTU120
 from danet.datasets.nw_ucla import NW_UCLA
 from danet.datasets.uestc import UESTC
 from danet.datasets.utd_mhad import UTD_MHAD
-from danet.errors import UserError
+from danet.errors import UserError, shown
+from danet.skeleton.layout import layout_named
 
 DATASETS = {dataset.name: dataset for dataset in (NTU60, NTU120, UESTC, NW_UCLA, UTD_MHAD, DEMO)}
 NAMES = (*DATASETS, CUSTOM)
@@ -19,16 +20,21 @@ FOLDS = sorted({*PROTOCOLS, *(name for dataset in DATASETS.values() for name in 
 FOLDED = sorted({name.split("/")[0] for name in FOLDS if "/" in name})  # protocols that are a mean over folds
 
 
-def find_dataset(name: str, folder: str | Path | None = None) -> Dataset:
+def find_dataset(name: str, folder: str | Path | None = None, layout: str = "") -> Dataset:
     """The data set of that name; `folder` holds the table of own data, and is ignored for the others.
+
+    `layout`, a name or the path of a YAML file, is that of own data; the others have their own, which it may repeat.
 
     Errors: UserError that lists the names there are, or what is wrong with own data.
     """
     if name == CUSTOM:
-        return own_data(folder)
+        return own_data(folder, layout)
     if name not in DATASETS:
         raise UserError(f"expected one of the data sets {', '.join(NAMES)}, got '{name}'")
-    return DATASETS[name]
+    dataset = DATASETS[name]
+    if layout and layout_named(layout).joints != dataset.layout.joints:
+        raise UserError(f"{name}: expected the joints of {dataset.layout.name}, got the layout {shown(layout)}")
+    return dataset
 
 
 def known_datasets(folder: str | Path | None = None) -> dict[str, Dataset]:

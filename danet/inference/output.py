@@ -41,7 +41,7 @@ class Predictions:
     def __init__(self, predictor: Predictor, paths: list[Path], views: bool, top: int, unknown_below: float):
         self.predictor, self.views, self.top, self.unknown_below = predictor, views, top, unknown_below
         self.failed = 0
-        self.files = recordings_in(paths, predictor.layout, self._complain)
+        self.files = recordings_in(paths, predictor.recorded, self._complain)
 
     def __iter__(self) -> Iterator[Prediction]:
         # A bar for many files, and on a terminal only.

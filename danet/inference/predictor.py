@@ -14,11 +14,11 @@ from danet.errors import UserError
 from danet.extras import train_extra
 from danet.inference.fusion import Backend, multi_view_scores
 from danet.inference.onnx import OnnxBackend
-from danet.inference.recordings import Complain, read_sequence
+from danet.inference.recordings import Complain, joints_taken, read_bodies, read_sequence, rearranged, sequence_of
 from danet.models.description import read_description
-from danet.skeleton.doubts import FLAT, Doubts
+from danet.skeleton.doubts import FLAT, Doubts, doubts_of
 from danet.skeleton.layout import Layout
-from danet.skeleton.recording import Sequence
+from danet.skeleton.recording import Bodies, Sequence
 
 Recording = str | Path | Sequence  # a file, or what was prepared of one
 PREPARE = Prepare()
@@ -26,9 +26,13 @@ FILES_AT_A_TIME = 64
 
 
 class Predictor:
-    """A trained network with the preparation that it was trained on."""
+    """A trained network with the preparation that it was trained on.
 
-    def __init__(self, weights: Path):
+    `recorded` is the layout of the recordings, that of the weights by default. Joints are matched by name. Which ones
+    the recordings lack is logged. Errors: UserError for recordings with fewer than half of the joints.
+    """
+
+    def __init__(self, weights: Path, recorded: Layout | None = None):
         self.weights = weights
         self.backend = open_backend(weights)
         self.description = self.backend.description
@@ -36,6 +40,9 @@ class Predictor:
         if described.prepare is None:
             raise UserError(f"{weights}: expected the settings of the preparation, 'prepare', got none")
         self.clips, self.prepare, self.layout = described.clips, described.prepare, described.layout
+        self.recorded = recorded or self.layout
+        alike = self.recorded.joints == self.layout.joints  # whatever the bones
+        self.order = None if alike else joints_taken(self.recorded, self.layout, str(weights))
         self.doubts = Doubts()  # about the files that were read
 
     def scores(self, *files: Recording) -> np.ndarray:
@@ -78,7 +85,13 @@ class Predictor:
             if (joints := recording.joints.shape[2]) != self.layout.size:
                 raise UserError(f"{recording.name}: expected {self.layout.size} joints, got {joints}")
             return recording
-        return read_sequence(recording, self.prepare, self.layout, self.doubts)
+        bodies, _ = read_bodies(recording, self.recorded)
+        self.doubts.add(doubts_of(bodies, self.recorded))
+        return sequence_of(self.as_known(bodies), recording, self.prepare, self.layout)
+
+    def as_known(self, bodies: Bodies) -> Bodies:
+        """The sightings in a recording with the joints that the network knows."""
+        return bodies if self.order is None else rearranged(bodies, self.order)
 
     def doubtful(self, doubts: Doubts | None = None) -> list[str]:
         """A line for each kind of doubt, about the files that were read by default.
@@ -112,20 +125,20 @@ class Predictor:
         return str(self.named(self.scores(*views), 1)[0]["action"])
 
 
-def load(weights: str | Path) -> Predictor:
-    """The trained network in a file of weights, or in an exported one (.onnx), ready to label.
+def load(weights: str | Path, recorded: Layout | None = None) -> Predictor:
+    """The trained network in a file of weights, or in an exported one (.onnx), ready to label; as `Predictor`.
 
     Errors: UserError for any other file.
     """
-    return Predictor(Path(weights))
+    return Predictor(Path(weights), recorded)
 
 
 def prepare(file: str | Path, settings: Prepare = PREPARE, layout: Layout | None = None) -> Sequence:
     """A recording's file as a network is given it: (T, M, V, 3) metres, the first actor's origin joint at (0, 0, 0).
 
     `settings` and `layout` are those that a network was trained with, `prepare` and `layout` of `load(weights)`;
-    without a layout it is the shipped one with as many joints.
-    Errors: UserError when the file cannot be read, shows other joints or nobody.
+    without a layout it is that of the file's format, for an array the one that ships for as many joints.
+    Errors: UserError when the file cannot be read, shows other joints or nobody, or leaves its layout open.
     """
     return read_sequence(file, settings, layout)
 

@@ -51,7 +51,7 @@ def labels_of(
     """
     latest: deque[Frame] = deque(maxlen=window)
     number, looked_at, enough = 0, 0, min(FRAMES, window)
-    for number, frame in enumerate(frames_of(lines, predictor.layout.size, complain), 1):
+    for number, frame in enumerate(frames_of(lines, predictor.recorded.size, complain), 1):
         latest.append(frame)
         looked_at += bool(frame.joints.any())
         if looked_at == enough and frame.joints.any():
@@ -66,14 +66,14 @@ def labels_of(
 
 def tell_doubts(predictor: Predictor, frames: Iterable[Frame]) -> None:
     """Logs what in frames does not look like a person as the network knows them."""
-    doubts = Doubts([doubts_of(sightings_in(list(frames)), predictor.layout)])
+    doubts = Doubts([doubts_of(sightings_in(list(frames)), predictor.recorded)])
     for line in predictor.doubtful(doubts):
         log.warning("%s: %s", SOURCE, line)
 
 
 def label_of(predictor: Predictor, frames: Iterable[Frame]) -> dict[str, str | float | None]:
     """The likeliest action of frames and its score, both None where nobody was seen for long enough."""
-    sightings = sightings_in(list(frames))
+    sightings = predictor.as_known(sightings_in(list(frames)))
     sequence = prepared(sightings, predictor.prepare, predictor.layout) if len(sightings.frame) else None
     if sequence is None:
         return {"action": None, "score": None}

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from danet.datasets.custom import CUSTOM
 from danet.datasets.dataset import Dataset
+from danet.datasets.readers.any_file import reader
 from danet.datasets.registry import find_dataset
 from danet.errors import BadRecording, one_line
 from danet.preparation.coverage import of_each_protocol
@@ -19,6 +21,7 @@ from danet.preparation.parallel import ordered_map
 from danet.preparation.parse import COPY, SET_ASIDE_COLUMNS, UNREADABLE, read_recording
 from danet.skeleton.doubts import KINDS as DOUBTS
 from danet.skeleton.doubts import Doubts, doubts_of
+from danet.skeleton.layout import Layout
 
 ABSENT = "not there, though others of the same performer and action are"
 KINDS = ("missing", "unexpected", "damaged", "twice", "copies", "left_out", "outliers")
@@ -87,7 +90,7 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
     """Reads the files of samples, appends to damaged, twice and copies, and returns the doubts."""
     used, again = (manifest.loc[manifest["aside"] == aside, ["name", "file"]] for aside in ("", TWICE))
     items = list(pd.concat([used, again]).itertuples(index=False, name=None))
-    results = ordered_map(partial(_look_at, dataset.name, dataset.folder), items, jobs)
+    results = ordered_map(partial(_look_at, dataset.name, dataset.layout), items, jobs)
     first_file = dict(items[: len(used)])
     digests: dict[str, int] = {}
     spans: dict[tuple[str, str], float] = {}
@@ -114,14 +117,14 @@ def _read_all(dataset: Dataset, manifest: pd.DataFrame, jobs: int, rows: dict[st
     return {"lines": doubts.lines(), "names": doubtful}
 
 
-def _look_at(dataset: str, folder: Path | None, item: tuple[str, str]) -> Looked | BadRecording:
+def _look_at(dataset: str, layout: Layout, item: tuple[str, str]) -> Looked | BadRecording:
     """What there is to know of a recording, or what is wrong with it; runs in any process."""
-    chosen = find_dataset(dataset, folder)
+    read = reader(layout) if dataset == CUSTOM else find_dataset(dataset).read
     try:
-        bodies = read_recording(chosen.read, *item)
+        bodies = read_recording(read, *item)
     except BadRecording as problem:
         return problem
-    return Looked(bodies.content, float(np.ptp(bodies.joints, axis=(0, 1)).max()), doubts_of(bodies, chosen.layout))
+    return Looked(bodies.content, float(np.ptp(bodies.joints, axis=(0, 1)).max()), doubts_of(bodies, layout))
 
 
 def _outliers(spans: dict[tuple[str, str], float]) -> list[dict]:

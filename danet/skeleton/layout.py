@@ -216,6 +216,31 @@ def layout_named(name_or_file: str) -> Layout:
     return LAYOUTS.get(name_or_file) or read_layout(Path(name_or_file))
 
 
-SHIPPED = ("kinect_v2_25", "kinect_v1_20", "coco_17", "mediapipe_33")
+def layout_by_size(size: int, where: str, say: str) -> Layout:
+    """The layout that ships for so many joints, where only one does; `say` is how a layout is said.
+
+    Errors: UserError where there is none, or the choice.
+    """
+    alike = [layout for layout in LAYOUTS.values() if layout.size == size]
+    if len(alike) == 1:
+        return alike[0]
+    names = " or ".join(layout.name for layout in alike)
+    sizes = ", ".join(map(str, sorted({layout.size for layout in LAYOUTS.values()})))
+    expected = f"{say} to say {names}" if alike else f"{sizes} joints, or {say}"
+    raise UserError(f"{where}: expected {expected}, got {size} joints")
+
+
+SHIPPED = (
+    "kinect_v2_25",
+    "kinect_v1_20",
+    "azure_kinect_32",
+    "nite_15",
+    "openni_15",
+    "coco_17",
+    "h36m_17",
+    "mediapipe_33",
+    "openpose_25",
+    "openpose_18",
+)
 LAYOUTS = {name: read_layout(Path(str(files(layouts)), f"{name}.yaml")) for name in SHIPPED}
 KINECT_V2, KINECT_V1 = LAYOUTS["kinect_v2_25"], LAYOUTS["kinect_v1_20"]

@@ -1,6 +1,7 @@
 """Reads raw files of any joint layout by the reader that their ending asks for; NumPy's `.npy` is read here."""
 
 import io
+from pathlib import PurePath
 from tokenize import TokenError
 
 import numpy as np
@@ -12,10 +13,11 @@ from danet.datasets.readers.nw_ucla import read_nw_ucla
 from danet.datasets.readers.uestc import read_uestc
 from danet.datasets.readers.utd_mhad import ARRAY, read_utd_mhad
 from danet.errors import BadRecording
-from danet.skeleton.layout import Layout
+from danet.skeleton.layout import KINECT_V1, KINECT_V2, LAYOUTS, Layout
 from danet.skeleton.recording import Bodies
 
 NUMPY = ".npy"
+KINECTS = {layout.size: layout for layout in (KINECT_V2, KINECT_V1)}  # of all files but arrays
 SENSOR_BODIES = 6  # that a Kinect follows at a time
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -73,9 +75,20 @@ def reader(layout: Layout | None = None) -> Reader:
 
     def read(name: str, path: str, content: bytes) -> Bodies:
         bodies = READERS["." + path.rpartition(".")[2]](name, path, content)
-        if layout is not None and bodies.joints.shape[1] != layout.size:
-            expected = f"the joints of {layout.name} ({layout.size})"
-            raise BadRecording(path, expected, f"{bodies.joints.shape[1]} joints")
+        if layout is None:
+            return bodies
+        size = bodies.joints.shape[1]
+        expected = f"the joints of {layout.name} ({layout.size})"
+        if size != layout.size:
+            raise BadRecording(path, expected, f"{size} joints")
+        known = layout_of_format(path, size)
+        if known and layout.name in LAYOUTS and layout.joints != known.joints:
+            raise BadRecording(path, expected, f"those of {known.name}")
         return bodies
 
     return read
+
+
+def layout_of_format(path: str, size: int) -> Layout | None:
+    """The layout that the format of a file of READERS has for so many joints; None for an array, which has any."""
+    return None if PurePath(path).suffix == NUMPY else KINECTS[size]

@@ -68,7 +68,10 @@ def _table(path: Path) -> pd.DataFrame:
     known = (*NEEDED, "z", *SCORES, *WHO)
     try:
         table = pd.read_csv(
-            io.BytesIO(content), usecols=lambda name: str(name).strip().lower() in known, skipinitialspace=True
+            io.BytesIO(content),
+            usecols=lambda name: str(name).strip().lower() in known,
+            skipinitialspace=True,
+            low_memory=False,
         )
     except (ValueError, MemoryError) as error:  # pandas' own are of the first kind
         raise BadRecording(str(path), expected, brief(error)) from None

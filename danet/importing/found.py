@@ -138,8 +138,7 @@ def numbers(path: Path, value: Any, what: str, frame: int = -1) -> np.ndarray:
 
 def scored(points: np.ndarray, score: np.ndarray | None, least: float) -> np.ndarray:
     """Points (..., V, 3) float32, at (0, 0, 0) where not finite or where `score` (..., V) is below `least`."""
-    with np.errstate(over="ignore"):
-        points = np.array(points, np.float32)
+    points = np.array(points, np.float32)
     unseen = ~np.isfinite(points).all(axis=-1)
     if score is not None:
         unseen |= ~(score >= least)

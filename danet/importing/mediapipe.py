@@ -153,7 +153,8 @@ def _taken(path: Path, people: list[tuple[int, int, np.ndarray]], options: Optio
     marks = np.array([landmarks for _, _, landmarks in people])
     marks[~marks[..., :3].any(axis=(1, 2)), :, 3] = 0  # a frame of zeros is how many say that nobody was seen
     middle = np.linalg.norm(marks[marks[..., 3].any(axis=1)][:, HIPS, :3].mean(axis=1), axis=1)
-    if len(middle) and np.nanmedian(middle) < AT_THE_HIPS:
+    middle = middle[np.isfinite(middle)]
+    if len(middle) and np.median(middle) < AT_THE_HIPS:
         points, changes = marks[..., :3] * [-1, -1, 1], f"world landmarks in metres, {HALF_TURN}"
     else:
         points = marks[..., :3] * [options.aspect or 1, -1, 0]

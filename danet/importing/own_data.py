@@ -25,7 +25,7 @@ from danet.skeleton.layout import LAYOUTS, Layout
 ARRAYS = "recordings"
 UNKNOWN = "unknown"
 EACH_TESTS = 5  # every fifth recording of a label, where nothing says who acts, from where, or which part it is of
-LONGEST_NAME = 200
+LONGEST_NAME = 200  # bytes: a longer one loses its begin
 FACTS = ("label", "subject", "view", SPLIT)
 
 
@@ -89,9 +89,10 @@ def write_own_data(
                 writer.unlisted += 1
             else:
                 writer.take(labelled, folder)
-        if writer.layout is None:
+        if not writer.rows:
             raise UserError(f"{out}: expected a recording that can be read, got none")
         (folder / TABLE).write_text(as_csv(writer.table()), encoding="utf-8")
+        assert writer.layout
         definition = yaml.safe_dump(writer.layout.definition, sort_keys=False, allow_unicode=True)
         (folder / LAYOUT).write_text(definition, encoding="utf-8")
     return writer.report()
@@ -108,10 +109,11 @@ class _Writer:
     def take(self, found: Found, folder: Path) -> None:
         """Writes the array and keeps the row; what cannot be read is told."""
         try:
-            name = NO_NAME.sub("_", found.name).lstrip(".")[:LONGEST_NAME] or "_"
+            name = NO_NAME.sub("_", found.name).encode()[-LONGEST_NAME:].decode(errors="ignore").lstrip(".") or "_"
             if name in self.rows:
                 raise BadRecording(found.name, "names of their own", f"'{name}' again")
-            taken = found.read()
+            with np.errstate(all="ignore"):  # what is not finite counts as not seen
+                taken = found.read()
             self._check(found, taken)
         except BadRecording as error:
             say(str(error))
@@ -125,11 +127,12 @@ class _Writer:
     def _check(self, found: Found, taken: Taken) -> None:
         joints = taken.joints.shape[2]
         layout = self.options.layout or taken.layout or self.layout or self._by_size(joints)
-        self.layout, self.changes = self.layout or layout, self.changes or taken.changes
-        if (layout, layout.size) != (self.layout, joints):
-            raise BadRecording(found.name, f"the joints of {self.layout.name} ({self.layout.size})", f"{joints}")
-        if taken.changes != self.changes:
+        first = self.layout or layout
+        if (layout, joints) != (first, first.size):
+            raise BadRecording(found.name, f"the joints of {first.name} ({first.size})", f"{joints} of {layout.name}")
+        if taken.changes != (self.changes or taken.changes):
             raise BadRecording(found.name, f"{self.changes}, as in the first recording", taken.changes)
+        self.layout, self.changes = layout, taken.changes
 
     def _by_size(self, joints: int) -> Layout:
         name = self.layouts.get(joints)
@@ -156,7 +159,7 @@ class _Writer:
 
     def report(self) -> dict[str, Any]:
         """What was written."""
-        assert self.layout is not None
+        assert self.layout
         if self.unlisted:
             say(f"{self.unlisted:,} recordings are not in the table of labels, and are left out")
         say(f"joints of {self.layout.name}; {self.changes}")

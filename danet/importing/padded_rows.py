@@ -8,11 +8,13 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
+from danet.datasets.readers.any_file import HEADERS
 from danet.datasets.registry import find_dataset
 from danet.errors import BadRecording, brief
 from danet.importing.found import AS_IT_IS, Found, Options, Taken, failed, files_below, scored
@@ -21,18 +23,10 @@ PEOPLE = 2
 NPZ = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 H5 = {"train": ("x", "y"), "validation": ("valid_x", "valid_y"), "test": ("test_x", "test_y")}
 ACTIONS_OF = {60: "ntu60", 120: "ntu120"}  # by their number
-HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 MOST_NUMBERS = 1 << 26  # of a row
-DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    EOFError,
-    SyntaxError,
-    zipfile.BadZipFile,
-    MemoryError,
+DAMAGE = (  # what the readers of archives, of NumPy's headers and of HDF5 raise
+    *(OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, SyntaxError, MemoryError),
+    *(TokenError, zipfile.BadZipFile),
 )
 
 

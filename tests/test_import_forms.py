@@ -3,19 +3,25 @@
 import json
 import os
 import pickle
+from collections import Counter
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from danet.cli import app
+from danet.config.settings import Prepare
 from danet.datasets.custom import own_data
 from danet.datasets.registry import find_dataset
 from danet.errors import UserError
 from danet.importing.forms import import_form
 from danet.importing.found import Options
 from danet.importing.own_data import Labels, read_labels
+from danet.io.store import open_records
+from danet.preparation.chain import prepare
 from danet.preparation.check import check_folder
+from danet.preparation.peer_formats import export_ctr_gcn, export_sgn
 from danet.skeleton.layout import LAYOUTS
 
 
@@ -546,3 +552,31 @@ def test_real_walk_before_azure_kinects_raises_no_doubt(tmp_path):
     assert report["recordings"] == 8
     checked = check_folder(own_data(tmp_path / "out"), tmp_path / "out", jobs=1)
     assert (checked["damaged"], checked["doubts"]["lines"]) == ([], [])
+
+
+def test_the_command_prints_one_object_and_ends_with_2_where_a_file_cannot_be_read(tmp_path, capsys):
+    write_set(tmp_path / "in", each=1)
+    arguments = ["import", "mediapipe", str(tmp_path / "in"), "--out"]
+    assert app([*arguments, str(tmp_path / "a")], standalone_mode=False) in (None, 0)
+    assert json.loads(capsys.readouterr().out)["labels"] == {"sit": 1, "wave": 1}
+    (tmp_path / "in/wave/bad.npy").write_bytes(b"no")
+    assert app([*arguments, str(tmp_path / "b")], standalone_mode=False) == 2
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["recordings"], json.loads(out)["unreadable"]) == (2, 1)
+    assert err.count("bad.npy: expected a NumPy file of numbers, got another or a damaged one") == 1
+
+
+def test_what_export_writes_is_taken_back(tmp_path):
+    write_set(tmp_path / "in")
+    import_form("mediapipe", tmp_path / "in", tmp_path / "own")
+    dataset = own_data(tmp_path / "own")
+    prepare(dataset, tmp_path / "own", tmp_path / "own.h5", settings=Prepare(drop_copies=False), jobs=1)
+    export_ctr_gcn(tmp_path / "own.h5", "own_split", tmp_path / "own.npz", tmp_path / "own")
+    export_sgn(tmp_path / "own.h5", "own_split", tmp_path / "sgn.h5", tmp_path / "own")
+    for name, parts in (("own.npz", {"train": 8, "test": 2}), ("sgn.h5", {"train": 7, "validation": 1, "test": 2})):
+        out = tmp_path / f"out of {name}"
+        _, lines, arrays = made("ctr-gcn", tmp_path / name, out, layout=LAYOUTS["mediapipe_33"])
+        assert Counter(line.rpartition(",")[2] for line in lines[1:]) == parts
+        with open_records(tmp_path / "own.h5", "centred") as records:
+            first = next(iter(records)).rows["joints"]
+        np.testing.assert_array_equal(next(iter(arrays.values()))[0], first)

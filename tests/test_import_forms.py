@@ -543,12 +543,16 @@ def test_real_signs_of_mediapipe_become_own_data(tmp_path):
 @pytest.mark.skipif(not (RECORDINGS / "azure_kinect_4views").is_dir(), reason="needs $DANET_RECORDINGS")
 @pytest.mark.skipif("azure_kinect_32" not in LAYOUTS, reason="needs the layout")
 def test_real_walk_before_azure_kinects_raises_no_doubt(tmp_path):
+    table = ["path,label,view"]
     for path in sorted((RECORDINGS / "azure_kinect_4views").glob("*.npy")):
         camera_axes = np.load(path) * [-1, 1, 1]  # there y alone was turned
         for label in ("walk", "run"):  # own data takes two labels
             (tmp_path / "in" / label).mkdir(parents=True, exist_ok=True)
             (tmp_path / "in" / label / f"{path.stem}.json").write_text(azure(camera_axes))
-    report, _, _ = made("azure-kinect", tmp_path / "in", tmp_path / "out")
+            table.append(f"{label}/{path.stem}.json,{label},{path.stem}")
+    (tmp_path / "labels.csv").write_text("\n".join(table))
+    labels = read_labels(tmp_path / "labels.csv")
+    report, _, _ = made("azure-kinect", tmp_path / "in", tmp_path / "out", labels=labels)
     assert report["recordings"] == 8
     checked = check_folder(own_data(tmp_path / "out"), tmp_path / "out", jobs=1)
     assert (checked["damaged"], checked["doubts"]["lines"]) == ([], [])

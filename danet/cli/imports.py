@@ -9,7 +9,6 @@ import typer
 from danet.cli.networks import import_app
 from danet.errors import UserError
 from danet.importing.found import LEAST_SCORE, Options
-from danet.importing.own_data import Labels, read_labels
 from danet.skeleton.layout import layout_named
 
 Source = Annotated[Path, typer.Argument(help="A file, or a folder that is searched at any depth.")]
@@ -28,6 +27,7 @@ def _import(
 ) -> None:
     """Makes the folder and prints what it holds; exit code 2 where a recording could not be read."""
     from danet.importing.forms import import_form
+    from danet.importing.own_data import Labels, read_labels
 
     if label and labels:
         raise UserError("expected one of --label and --labels, got both")

@@ -15,8 +15,9 @@ from typing import Annotated
 import typer
 
 from danet.cli.data import check_command, prepare_command, split_command
+from danet.cli.imports import import_app
 from danet.cli.labels import draw_command, predict_command, stream_command
-from danet.cli.networks import estimate_command, export_app, import_app
+from danet.cli.networks import estimate_command, export_app
 from danet.errors import UserError
 
 app = typer.Typer(

@@ -138,7 +138,7 @@ def test_requested_runs_auto_takes_own_data_in_place(tmp_path):
     [
         (
             "",
-            "line 1: expected the columns path, label, subject, view and, where needed, split, start, end, fps, got none",
+            "line 1: expected the columns path, .* view and, where needed, split, start, end, fps, got none",
         ),
         ("path,label,subject\n", "line 1: expected the columns path, .* got none named 'view'"),
         ("path;label;subject;view\na.npy;wave;1;1\n", "got none named 'path' in 'path;label;subject;view'$"),

@@ -229,8 +229,9 @@ def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
     """The samples by name, in the order of the rows.
 
     A name is the path without its ending, from the folder on that holds all files, and the frames of a row that names
-    some: `_30-90`. What is no letter, digit, `.`, `+`, `-` or `_` in it becomes `_`. Subjects are numbers as they stand, else counted in sorted order from 1. The first
-    recordings of an action by a subject in each view are taken as one performance, and so the second ones, and so on.
+    some: `_30-90`. What is no letter, digit, `.`, `+`, `-` or `_` in it becomes `_`. Subjects are numbers as they
+    stand, else counted in sorted order from 1. The first recordings of an action by a subject in each view are taken as
+    one performance, and so the second ones, and so on.
     """
     actions = {label: index for index, label in enumerate(sorted({row.label for row in rows}))}
     subjects = _in_order({row.subject for row in rows})

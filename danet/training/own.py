@@ -45,6 +45,7 @@ from danet.training.train import train_network
 METHOD = "danet"
 AS_THE_WORKFLOW: dict[str, Any] = {"clips": {"frames": 64}, "model": {"patch_frames": 8}}  # of config/config.yaml
 EPOCH_STEPS = 10  # that an epoch has at least: of few recordings each is cut several times in it
+FEW_STEPS = 300
 TIMED_STEPS = 4
 SPARE = 0.9  # of the time: what is not a step takes some, too
 MOST_CONFUSED = 5
@@ -304,6 +305,8 @@ def own_epochs(run: Run, epochs: int | None, first: Task, last: Task | None, lef
         chosen = min(chosen, fit)
         why = f"a step of {size} clips takes {a_step:.2g} s, so that {fit:,} fit into the time"
     own.say(f"{chosen:,} epochs of {steps[0]} steps, {chosen * steps[0]:,} in all; {why}")
+    if chosen * steps[0] < FEW_STEPS:
+        own.say(f"under {FEW_STEPS} steps a network has hardly learnt: more minutes, or epochs, should help")
     changes = {"epochs": chosen, "warmup_epochs": min(run.train.warmup_epochs, chosen // 5)}
     changes |= {"refit": False, "keep_epochs": False, "processes": 1}
     return check(Run, overlaid(run.model_dump(), {"train": changes}), "settings")

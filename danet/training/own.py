@@ -47,7 +47,7 @@ AS_THE_WORKFLOW: dict[str, Any] = {"clips": {"frames": 64}, "model": {"patch_fra
 EPOCH_STEPS = 10  # that an epoch has at least: of few recordings each is cut several times in it
 FEW_STEPS = 300
 TIMED_STEPS = 4
-SPARE = 0.9  # of the time: what is not a step takes some, too
+SPARE = 0.85  # of the time: what is not a step takes some, too
 MOST_CONFUSED = 5
 ALL = "all"
 

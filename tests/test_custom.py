@@ -117,8 +117,10 @@ def test_own_data_takes_names_actions_and_protocols_from_the_table(own_data):
 def test_own_data_has_the_protocols_that_the_table_allows(own_data):
     assert list(describe(own_data, HEADER + LINES).protocols) == ["cross_subject"]
     assert list(describe(own_data, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,2\n").protocols) == ["cross_view"]
-    with pytest.raises(UserError, match="expected a column 'split', or two or more subjects or views"):
-        describe(own_data, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,1\n")
+    alone = describe(own_data, HEADER + "a.npy,wave,x,1\nb.npy,sit,x,1\n")
+    assert list(alone.protocols) == ["repetitions"]
+    with pytest.raises(UserError, match="expected training and test samples, got 2 and 0 in 2 recordings"):
+        split(alone, "repetitions", ["a", "b"], Split(validation_share=0))
     with pytest.raises(UserError, match="got 'cross_view'"):
         describe(own_data, HEADER + LINES).folds("cross_view")
 
@@ -134,7 +136,10 @@ def test_requested_runs_auto_takes_own_data_in_place(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: expected the columns path, label, subject, view and, if there are any, split, layout, got none"),
+        (
+            "",
+            "line 1: expected the columns path, .* view and, where needed, split, layout, start, end, fps, got none",
+        ),
         ("path,label,subject\n", "line 1: expected the columns path, .* got none named 'view'"),
         ("path;label;subject;view\na.npy;wave;1;1\n", "got none named 'path' in 'path;label;subject;view'$"),
         ("Path,Label,subject,view\n", "got none named 'path' in 'Path,Label,subject,view'$"),

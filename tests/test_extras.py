@@ -119,6 +119,11 @@ def test_one_line_says_what_estimating_needs():
     assert said == f"danet: expected torch to compute steps of a training, got none: {TRAIN}\n"
 
 
+def test_one_line_says_what_training_needs(tmp_path):
+    said = refusal("train", tmp_path / "samples.csv", "--out", tmp_path / "w.safetensors")
+    assert said == f"danet: expected torch to train, got none: {TRAIN}\n"
+
+
 def test_a_module_of_our_own_that_is_missing_is_no_matter_of_extras(trained):
     done = danet("estimate", "demo/cross_view", "--memory", 1, hidden=["danet.cost.estimate"])
     assert "ModuleNotFoundError" in done.stderr

@@ -1,4 +1,4 @@
-"""The `danet` command: prepares, checks, splits, labels, draws, estimates, exports and imports.
+"""The `danet` command: prepares, checks, splits, trains, labels, draws, estimates, exports and imports.
 
 What a user can put right is said in one line on stderr, with exit code 2.
 """
@@ -18,6 +18,7 @@ from danet.cli.data import check_command, prepare_command, split_command
 from danet.cli.imports import import_app
 from danet.cli.labels import draw_command, predict_command, stream_command
 from danet.cli.networks import estimate_command, export_app
+from danet.cli.train import train_command
 from danet.errors import UserError
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare_command,
     "check": check_command,
     "split": split_command,
+    "train": train_command,
     "predict": predict_command,
     "stream": stream_command,
     "draw": draw_command,

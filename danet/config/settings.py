@@ -15,6 +15,7 @@ from danet.config.training import TrainSettings
 from danet.errors import UserError, shown
 from danet.io.yaml_text import read_yaml
 
+OF_DATASETS: dict[str, dict[str, Any]] = read_yaml(Path(__file__).with_name("datasets.yaml"), "settings by data set")
 COMPLETE = "complete"  # the whole network among the methods of the ablation
 Changes = dict[str, Any]
 MemberWeights = Literal["equal", "validation"]  # of an ensemble
@@ -283,13 +284,16 @@ class Config(Run):
     def run(self, dataset: str, method: str | None = None) -> Run:
         """The settings of a data set's runs: the general ones, what the data set changes, and what the method does.
 
-        Below what the method changes lies the recipe of its network. Without a method they are the settings that all
-        methods share, as `split`, which none of them may change.
+        Below the general ones lie the defaults of `datasets.yaml`, below what the method changes lies the recipe of its
+        network. Without a method they are the settings that all methods share, as `split`, which none of them may
+        change.
         """
         changes = dict({str(name): change for name, change in self.datasets.items()}.get(dataset, {}))
         by_method = changes.pop("methods", {})
         places = [f"datasets.{dataset}"] if dataset in self.datasets else []
-        values = overlaid(self.model_dump(include=set(Run.model_fields)), changes)
+        defaults = overlaid(Run().model_dump(), OF_DATASETS.get(dataset, {}))
+        general = overlaid(defaults, self.model_dump(include=set(Run.model_fields), exclude_unset=True))
+        values = overlaid(general, changes)
         if method is not None:
             places.append(f"{'ablation.variants' if method in self.ablation.methods else 'methods'}.{method}")
             above = overlaid(self.trained[method], by_method.get(method, {}))

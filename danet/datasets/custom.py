@@ -7,20 +7,22 @@ Every process that asks for the data set reads its table.
 import csv
 import hashlib
 import io
+import math
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from danet.datasets.dataset import Dataset, Protocol, Sample, split_by
+from danet.datasets.dataset import Dataset, Protocol, Reader, Sample, split_by
 from danet.datasets.readers.any_file import READERS, layout_of_format, reader
 from danet.datasets.readers.raw_file import read_raw_file
 from danet.errors import MOST_PART, BadRecording, UserError, one_line, shown
 from danet.io.files import read_file
 from danet.skeleton.layout import Layout, find_layout, layout_by_size, layout_named, read_layout
+from danet.skeleton.recording import MOST_FRAMES, Bodies
 
 CUSTOM = "custom"
 DEFAULT_FOLDER = Path("data", CUSTOM)
@@ -28,15 +30,21 @@ TABLE = "samples.csv"
 LAYOUT = "layout.yaml"
 REQUIRED = ("path", "label", "subject", "view")
 SPLIT, LAYOUT_COLUMN = "split", "layout"
+START, END, RATE = SPAN = ("start", "end", "fps")
+OPTIONAL = (SPLIT, LAYOUT_COLUMN, *SPAN)
+USUAL_RATE = 30.0  # frames a second
 LARGEST_BYTES = 1 << 26  # of the table: a million lines
 PARTS = ("train", "validation", "test")
-PROTOCOLS = ("own_split", "cross_subject", "cross_view")
+PROTOCOLS = ("own_split", "cross_subject", "cross_view", "repetitions")
+HELD_OUT = slice(1, None, 4)  # of people, or of what each does again: a quarter, and one of two
 NO_NAME = re.compile(r"[^\w.+-]+")
 
 
 class Row(NamedTuple):
-    """A line of the table. `path` is that of the file; `part` is empty where the table has no column `split`, and
-    `layout` where the line does not name one.
+    """A line of the table. `path` is that of the file; `part` and `layout` are empty where the table does not say them.
+
+    `start` and `end` are the frames, counted from 0, that the row is cut out by: the second is the first one after it.
+    None is the file's own.
     """
 
     line: int
@@ -45,24 +53,29 @@ class Row(NamedTuple):
     subject: str
     view: str
     part: str
-    layout: str
+    layout: str = ""
+    start: int | None = None
+    end: int | None = None
 
 
 def own_data(folder: str | Path | None = None, layout: str = "") -> Dataset:
-    """The data set that the table in `folder` describes; None is DEFAULT_FOLDER.
+    """The data set that the table in `folder`, or that file itself, describes; None is DEFAULT_FOLDER.
 
     `layout`, a name or the path of a YAML file, goes before what stands in the table or beside it.
 
     Errors: UserError that names file, line, column, what was expected and what was got.
     """
     folder = Path(folder or DEFAULT_FOLDER)
-    files = (file for file in (folder / TABLE, folder / LAYOUT) if os.path.exists(file))
-    return _make(folder, layout, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    is_table = os.path.isfile(folder) or (folder.suffix == ".csv" and not os.path.isdir(folder))
+    table = folder if is_table else folder / TABLE
+    files = (file for file in (table, table.with_name(LAYOUT)) if os.path.exists(file))
+    unchanged = tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return _make(folder, table, layout, unchanged)
 
 
 @lru_cache(maxsize=1)
-def _make(folder: Path, said: str, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
-    table, own_layout = folder / TABLE, folder / LAYOUT
+def _make(folder: Path, table: Path, said: str, _unchanged: tuple[tuple[str, int, int], ...]) -> Dataset:
+    own_layout = table.with_name(LAYOUT)
     content = read_file(table, LARGEST_BYTES, what=f"a table of columns {', '.join(REQUIRED)}")
     layout_content = read_file(own_layout, LARGEST_BYTES) if os.path.exists(own_layout) else b""
     rows = read_table(table, content)
@@ -84,7 +97,10 @@ def _make(folder: Path, said: str, _unchanged: tuple[tuple[str, int, int], ...])
             f"view {views[-1]} tests, the rest train", "view", split_by(lambda s: s.view != views[-1])
         )
     if not protocols:
-        raise UserError(f"{table}: expected a column '{SPLIT}', or two or more subjects or views, got none of them")
+        tested = repetitions(samples.values())
+        protocols["repetitions"] = Protocol(
+            "a quarter of each label's recordings tests, the rest train", "subject", split_by(lambda s: s not in tested)
+        )
 
     def files() -> Iterable[tuple[str, str]]:
         for name, row in zip(samples, rows, strict=True):
@@ -100,7 +116,7 @@ def _make(folder: Path, said: str, _unchanged: tuple[tuple[str, int, int], ...])
         folders=(CUSTOM,),
         suffixes=tuple(READERS),
         parse_name=samples.get,
-        read=reader(layout),
+        read=_cutting(reader(layout), dict(zip(samples, rows, strict=True))),
         protocols=protocols,
         request="nobody: they are yours",
         samples=len(rows),
@@ -110,6 +126,34 @@ def _make(folder: Path, said: str, _unchanged: tuple[tuple[str, int, int], ...])
         guessed_from=guessed_from,
         revision=hashlib.blake2b(content + b"\0" + layout_content, digest_size=16).hexdigest(),
     )
+
+
+def repetitions(samples: Iterable[Sample]) -> set[Sample]:
+    """A quarter of the performances of each label, at least one of two, spread evenly over their order."""
+    performances: dict[int, dict[str, list[Sample]]] = defaultdict(dict)
+    for sample in samples:
+        performances[sample.action].setdefault(sample.performance, []).append(sample)
+    return {sample for each in performances.values() for group in list(each.values())[HELD_OUT] for sample in group}
+
+
+def _cutting(read: Reader, rows: dict[str, Row]) -> Reader:
+    """A reader of the frames that a sample's row names. Errors: BadRecording where the file has fewer."""
+    if all(row.start is None and row.end is None for row in rows.values()):
+        return read
+
+    @lru_cache(maxsize=1)  # the next row is often of the same file
+    def whole(path: str, content: bytes) -> Bodies:
+        return read("", path, content)
+
+    def cut(name: str, path: str, content: bytes) -> Bodies:
+        bodies, row = whole(path, content), rows[name]
+        start, end = row.start or 0, bodies.frames if row.end is None else row.end
+        if not start < end <= bodies.frames:
+            raise BadRecording(path, f"the frames {start} to {end} of line {row.line}", f"{bodies.frames} frames")
+        kept = (start <= bodies.frame) & (bodies.frame < end)
+        return Bodies(name, end - start, bodies.frame[kept] - start, bodies.body[kept], bodies.joints[kept])
+
+    return cut
 
 
 def read_table(table: Path, content: bytes) -> list[Row]:
@@ -134,12 +178,12 @@ def read_table(table: Path, content: bytes) -> list[Row]:
 
 
 def _check_header(table: Path, header: list[str]) -> None:
-    expected = f"the columns {', '.join(REQUIRED)} and, if there are any, {SPLIT}, {LAYOUT_COLUMN}"
+    expected = f"the columns {', '.join(REQUIRED)} and, where needed, {', '.join(OPTIONAL)}"
     line = one_line(",".join(header), MOST_PART)
     if missing := [column for column in REQUIRED if column not in header]:
         raise UserError(f"{table}, line 1: expected {expected}, got none named '{missing[0]}' in '{line}'")
     for column, count in Counter(header).items():
-        if column not in (*REQUIRED, SPLIT, LAYOUT_COLUMN) or count > 1:
+        if column not in (*REQUIRED, *OPTIONAL) or count > 1:
             raise UserError(f"{table}, line 1: expected {expected}, got '{column}'{' twice' if count > 1 else ''}")
 
 
@@ -148,7 +192,7 @@ def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
         raise UserError(f"{table}, line {line}: expected {len(header)} fields, got {len(fields)}")
     values = {column: field.strip() for column, field in zip(header, fields, strict=True)}
     for column, value in values.items():
-        if not (value or column == LAYOUT_COLUMN) or not value.isprintable():
+        if not value.isprintable() or not (value or column in (LAYOUT_COLUMN, *SPAN)):
             raise _wrong(table, line, column, "text", shown(value))
     part = values.get(SPLIT, "")
     if SPLIT in values and part not in PARTS:
@@ -156,15 +200,44 @@ def _row(table: Path, line: int, header: list[str], fields: list[str]) -> Row:
     if os.path.splitext(values["path"])[1] not in READERS:
         raise _wrong(table, line, "path", f"a file that ends in {', '.join(READERS)}", f"'{values['path']}'")
     path = os.path.normpath(table.parent / values["path"])
-    return Row(line, path, values["label"], values["subject"], values["view"], part, values.get(LAYOUT_COLUMN, ""))
+    layout = values.get(LAYOUT_COLUMN, "")
+    return Row(
+        line, path, values["label"], values["subject"], values["view"], part, layout, *_span(table, line, values)
+    )
+
+
+def _span(table: Path, line: int, values: dict[str, str]) -> tuple[int | None, int | None]:
+    """The frames from which, and up to which, a row is cut; None where a cell is empty or there is no such column."""
+    rate = USUAL_RATE
+    if text := values.get(RATE):
+        rate = _number(text)
+        if not 0 < rate < MOST_FRAMES:
+            raise _wrong(table, line, RATE, "frames a second", f"'{text}'")
+    bounds: list[int | None] = []
+    for column in (START, END):
+        text = values.get(column, "")
+        frames = _number(text[:-1]) * rate if text.endswith("s") else int(text) if _counted([text]) else math.nan
+        if text and not 0 <= frames <= MOST_FRAMES:
+            raise _wrong(table, line, column, "a frame, counted from 0, or seconds, as 1.5s", f"'{text}'")
+        bounds.append(round(frames) if text else None)
+    start, end = bounds
+    if end is not None and end <= (start or 0):
+        raise _wrong(table, line, END, f"a frame after the start, {start or 0}", f"{end}")
+    return start, end
+
+
+def _number(text: str) -> float:
+    """A number as people write it; NaN for anything else."""
+    return float(text) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text) else math.nan
 
 
 def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
     """The samples by name, in the order of the rows.
 
-    A name is the path without its ending, from the folder on that holds all files. What is no letter, digit, `.`, `+`,
-    `-` or `_` in it becomes `_`. Subjects are numbers as they stand, else counted in sorted order from 1. The first
-    recordings of an action by a subject in each view are taken as one performance, and so the second ones, and so on.
+    A name is the path without its ending, from the folder on that holds all files, and the frames of a row that names
+    some: `_30-90`. What is no letter, digit, `.`, `+`, `-` or `_` in it becomes `_`. Subjects are numbers as they
+    stand, else counted in sorted order from 1. The first recordings of an action by a subject in each view are taken as
+    one performance, and so the second ones, and so on.
     """
     actions = {label: index for index, label in enumerate(sorted({row.label for row in rows}))}
     subjects = _in_order({row.subject for row in rows})
@@ -175,7 +248,8 @@ def _samples(table: Path, rows: list[Row]) -> dict[str, Sample]:
     line_of: dict[str, int] = {}
     times: Counter[tuple[int, int, str]] = Counter()
     for row, path in zip(rows, paths, strict=True):
-        name = NO_NAME.sub("_", os.path.splitext(os.path.relpath(path, common))[0])
+        span = "" if row.start is row.end is None else f"_{row.start or 0}-{'' if row.end is None else row.end}"
+        name = NO_NAME.sub("_", os.path.splitext(os.path.relpath(path, common))[0]) + span
         if name in samples:
             raise _wrong(table, row.line, "path", "names of their own", f"'{name}', as in line {line_of[name]}")
         action, subject = actions[row.label], number[row.subject]

@@ -143,9 +143,16 @@ def channel_spread(sequences: Sequences) -> np.ndarray:
     return spread.filled(1).astype(np.float32)
 
 
-def fresh_state(description: dict, spread: np.ndarray, settings: TrainSettings, device: torch.device) -> State:
-    """An untrained network, which follows from the seed in its description."""
+def fresh_state(
+    description: dict,
+    spread: np.ndarray,
+    settings: TrainSettings,
+    device: torch.device,
+    initial: dict[str, Tensor] | None = None,
+) -> State:
+    """An untrained network, which follows from the seed in its description; `initial` are tensors to start from."""
     torch.manual_seed(description["seed"])
     model = build_model(description).to(device)
     model.set_channel_scale(spread)
+    model.load_state_dict(initial or {}, strict=False)
     return State(model, copy.deepcopy(model).eval(), make_optimizers(model, settings))

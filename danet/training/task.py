@@ -44,7 +44,10 @@ class Task:
 
 
 def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protocol: str, method: str, seed: int) -> Task:
-    """The task of one run. Errors: UserError when a part is empty, or a test sample is a copy of a training sample."""
+    """The task of one run; a split without a test part is one of a network that is not to be tested.
+
+    Errors: UserError when a part is empty, or a test sample is a copy of a training sample.
+    """
     table = read_split(split)
     part_of = dict(zip(table["name"], table["part"], strict=True))
     with open_records(centred, "centred", verify=True) as records:
@@ -63,7 +66,7 @@ def read_task(*, centred: Path, split: Path, run: Run, dataset: Dataset, protoco
         got = f"{len(training.performances)} and {len(validation.performances)}"
         raise UserError(f"{centred}: expected training and validation samples of {dataset.name}/{protocol}, got {got}")
     prepared_counts = counts(table[table["name"].isin(prepared)])
-    if not prepared_counts["test"]:
+    if (table["part"] == "test").any() and not prepared_counts["test"]:
         raise UserError(f"{centred}: expected test samples of {dataset.name}/{protocol}, got none that were prepared")
     description = {
         "dataset": dataset.name,

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from danet.errors import UserError, tell
 from danet.inference.scores import scores_of
 from danet.metrics import chance_level, near_chance, top_k, unknown_below
 from danet.models.base import SkeletonModel
-from danet.models.weights import build_model
+from danet.models.weights import build_model, tensors_hash
 from danet.results import NearChance
 from danet.training.batches import LabelledSequences
 from danet.training.checkpoint import State, forget, keep, resume
@@ -37,6 +38,7 @@ from danet.training.run_files import write_run
 from danet.training.task import Task, read_task
 
 CHANCE_EPOCHS, CHANCE_STEPS, CHANCE_SHARE = 5, 50, 0.99  # by then the loss has left what guessing costs, or never will
+Judge = Callable[[dict, int, int, SkeletonModel, Task], object]
 VALIDATED = ("validation_loss", "validation_top1")
 
 log = logging.getLogger(__name__)
@@ -90,20 +92,30 @@ def train_here(
     forget(resume_folder)
 
 
-def train_network(task: Task, device: torch.device, resume_folder: Path, code: dict) -> State:
+def train_network(
+    task: Task,
+    device: torch.device,
+    resume_folder: Path,
+    code: dict,
+    *,
+    initial: dict[str, Tensor] | None = None,
+    judge: Judge | None = None,
+) -> State:
     """Trains a task's network to the end, from where an interrupted run of it left off; the state after every epoch.
 
-    Errors: UserError when the loss is no number, or the network still guesses when it should have begun to learn.
+    `initial` are tensors, by name, that it starts from. `judge` sees the row of each epoch, and may refuse it; without
+    one, `refuse_chance` does. Errors: UserError when the loss is no number, or the network still guesses when it should
+    have begun to learn.
     """
     settings, rank = task.run.train, rank_and_world_size()[0]
-    spread = channel_spread(task.training.sequences)
-    state = fresh_state(task.description, spread, settings, device)
+    spread, judge = channel_spread(task.training.sequences), judge or refuse_chance
+    state = fresh_state(task.description, spread, settings, device, initial)
     identity = {
         "description": task.description,
         "train": settings.model_dump(mode="json"),
         "samples": task.samples_hash,
         "code": code,
-    }
+    } | ({"initial": tensors_hash(initial)} if initial else {})
     resume(state, resume_folder, identity)
     learner = Learner(state, settings, device)
     bar = tqdm(initial=len(state.history), desc=task.title, unit=" epochs", disable=rank > 0 or None)
@@ -111,7 +123,7 @@ def train_network(task: Task, device: torch.device, resume_folder: Path, code: d
     def run_epoch(samples: LabelledSequences, epoch: int, epochs: int, checked: LabelledSequences | None) -> None:
         started = time.monotonic()
         row = train_epoch(learner, samples, seed=task.description["seed"], epoch=epoch, epochs=epochs)
-        refuse_chance(row, epoch, len(samples.sequences), state.model, task)
+        judge(row, epoch, len(samples.sequences), state.model, task)
         row |= validate(state, checked, device) if checked else dict.fromkeys(VALIDATED)
         state.close_epoch({**row, "seconds": time.monotonic() - started}, len(task.validation.performances))
         if rank > 0:
@@ -126,7 +138,7 @@ def train_network(task: Task, device: torch.device, resume_folder: Path, code: d
     chosen = state.chosen_epoch(len(task.validation.performances))
     if settings.refit:
         if len(state.history) == settings.epochs:
-            state.start_over(fresh_state(task.description, spread, settings, device))
+            state.start_over(fresh_state(task.description, spread, settings, device, initial))
             learner = Learner(state, settings, device)
         for epoch in range(len(state.history) - settings.epochs + 1, chosen["epoch"] + 1):
             run_epoch(task.both, epoch, chosen["epoch"], None)

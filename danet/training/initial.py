@@ -1,0 +1,118 @@
+"""What a network takes over from a trained one: every tensor that fits, and of those of joints the joints that it has.
+
+What depends on the actions starts anew, unless they are the same. Which axes of a tensor count actions, joints or
+tokens is found by building the network for one action, or one joint, more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from danet.errors import UserError
+from danet.models.weights import build_model, load_model
+from danet.skeleton.layout import Layout, find_layout
+
+ONE_MORE = "one more"  # an action, or a joint, that no data set has
+
+Shapes = dict[str, torch.Size]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Tensors to start from, by name; `total` is how many the new network has, `anew` the joints that start anew."""
+
+    tensors: dict[str, Tensor]
+    total: int
+    anew: tuple[str, ...]
+
+    def __str__(self) -> str:
+        joints = f"; joints that start anew: {', '.join(self.anew)}" if self.anew else ""
+        return f"{len(self.tensors)} of {self.total} tensors taken over{joints}"
+
+
+def start_from(weights: Path, description: dict[str, Any]) -> Start:
+    """What the network of a description takes over from the file of a trained one.
+
+    Errors: UserError for what are no weights, and where nothing of them fits.
+    """
+    trained, source = load_model(weights)
+    held = trained.state_dict()
+    fresh = build_model(description).state_dict()
+    old, new = find_layout(source["layout"], str(weights)), find_layout(description["layout"])
+    of_actions = _shapes(description | {"actions": [*description["actions"], ONE_MORE]})
+    same_actions = list(source["actions"]) == list(description["actions"])
+    same_joints = (old.joints, old.parts) == (new.joints, new.parts)
+    of_joints = _shapes(source | {"layout": _with_one_more(old).described})
+    taken = {}
+    for name, value in fresh.items():
+        if name not in held or (of_actions[name] != value.shape and not same_actions):
+            continue
+        if same_joints or of_joints.get(name) == held[name].shape:
+            if held[name].shape == value.shape:
+                taken[name] = held[name]
+        elif (joined := _by_name(held[name], value, of_joints[name], old, new)) is not None:
+            taken[name] = joined
+    if not taken:
+        raise UserError(f"{weights}: expected a network of which a tensor fits, got {source['model']['name']}")
+    known = {new.joints[to] for _, to in matched(old.joints, new.joints)}
+    return Start(taken, len(fresh), tuple(joint for joint in new.joints if joint not in known))
+
+
+def matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+    """(index in `old`, index in `new`) of what is the same by its name."""
+    place = {name: index for index, name in enumerate(old)}
+    return [(place[name], index) for index, name in enumerate(new) if name in place]
+
+
+def _by_name(held: Tensor, fresh: Tensor, one_more: torch.Size, old: Layout, new: Layout) -> Tensor | None:
+    """The fresh tensor with what is held of the joints, or tokens, of the same names; None where it does not fit.
+
+    `one_more` is the shape of `held` with one joint more: an axis of joints, or of tokens, is longer by one.
+    """
+    names = {old.size: (old.joints, new.joints)}
+    names[old.size + len(old.parts)] = ((*old.joints, *old.parts), (*new.joints, *new.parts))
+    if held.dim() != fresh.dim():
+        return None
+    pairs: list[list[tuple[int, int]]] = []
+    for size, longer, wanted in zip(held.shape, one_more, fresh.shape, strict=True):
+        if longer == size + 1 and size in names and wanted == len(names[size][1]):
+            pairs.append(matched(*names[size]))
+        elif longer == size == wanted:
+            pairs.append([(index, index) for index in range(size)])
+        else:
+            return None
+    if not all(pairs):
+        return None
+    source, target = (
+        torch.meshgrid(*(torch.tensor([pair[side] for pair in each]) for each in pairs), indexing="ij")
+        for side in (0, 1)
+    )
+    joined = fresh.clone()
+    joined[target] = held[source].to(fresh.dtype)
+    return joined
+
+
+def _shapes(description: dict[str, Any]) -> Shapes:
+    """The shape of each tensor of a network, which is not filled with numbers."""
+    with torch.device("meta"):
+        return {name: value.shape for name, value in build_model(description).state_dict().items()}
+
+
+def _with_one_more(layout: Layout) -> Layout:
+    """The layout with a joint more, in its first part."""
+    root = next(joint for joint, parent in enumerate(layout.parents) if joint == parent)
+    first = next(iter(layout.parts))
+    parts = layout.parts | {first: (*layout.parts[first], layout.size)}
+    return Layout(
+        name=ONE_MORE,
+        joints=(*layout.joints, ONE_MORE),
+        parents=(*layout.parents, root),
+        parts=parts,
+        mirror=layout.mirror,
+        origin=layout.origin,
+        across=layout.across,
+    )

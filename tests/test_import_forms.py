@@ -165,12 +165,12 @@ def write_set(folder, labels=("sit", "wave"), each=5):
 def test_own_data_made_without_subjects_can_be_checked_and_says_what_tests(tmp_path, capsys):
     write_set(tmp_path / "in")
     made("mediapipe", tmp_path / "in", tmp_path / "out")
-    assert "every 5th recording of a label tests" in capsys.readouterr().err
+    assert "taken for one person's repetitions" in capsys.readouterr().err
     dataset = own_data(tmp_path / "out")
     assert (dataset.actions, dataset.layout.name, list(dataset.protocols)) == (
         ("sit", "wave"),
         "mediapipe_33",
-        ["own_split"],
+        ["repetitions"],
     )
     report = check_folder(dataset, tmp_path / "out", jobs=1)
     assert (report["counts"]["found"], report["damaged"]) == (10, [])
@@ -575,8 +575,8 @@ def test_what_export_writes_is_taken_back(tmp_path):
     import_form("mediapipe", tmp_path / "in", tmp_path / "own")
     dataset = own_data(tmp_path / "own")
     prepare(dataset, tmp_path / "own", tmp_path / "own.h5", settings=Prepare(drop_copies=False), jobs=1)
-    export_ctr_gcn(tmp_path / "own.h5", "own_split", tmp_path / "own.npz", tmp_path / "own")
-    export_sgn(tmp_path / "own.h5", "own_split", tmp_path / "sgn.h5", tmp_path / "own")
+    export_ctr_gcn(tmp_path / "own.h5", "repetitions", tmp_path / "own.npz", tmp_path / "own")
+    export_sgn(tmp_path / "own.h5", "repetitions", tmp_path / "sgn.h5", tmp_path / "own")
     for name, parts in (("own.npz", {"train": 8, "test": 2}), ("sgn.h5", {"train": 7, "validation": 1, "test": 2})):
         out = tmp_path / f"out of {name}"
         _, lines, arrays = made("ctr-gcn", tmp_path / name, out, layout=LAYOUTS["mediapipe_33"])

@@ -21,7 +21,7 @@ from danet.errors import BadRecording, UserError
 from danet.inference.predictor import Predictor
 from danet.models.weights import build_model, load_model, read_tensors
 from danet.preparation.parse import read_recording
-from danet.skeleton.layout import KINECT_V2, make_layout
+from danet.skeleton.layout import KINECT_V1, make_layout
 from danet.training import own
 from danet.training.initial import start_from
 from danet.training.task import read_task
@@ -32,7 +32,7 @@ LABELS = ("raise hand", "sit", "wave")
 TINY = {"clips": {"frames": 8}, "model": {"width": 16, "blocks": 1, "heads": 2}, "train": {"batch_size": 4}}
 
 
-def moving(rng, rate, frames=20, layout=KINECT_V2):
+def moving(rng, rate, frames=20, layout=KINECT_V1):
     """(T, V, 3): an upright body whose hands swing at a rate."""
     body = np.array([0.1, 1.0, 0.1]) * rng.uniform(-1, 1, (layout.size, 3))
     made = np.repeat(body[None], frames, axis=0) + rng.normal(0, 0.01, (frames, layout.size, 3))
@@ -162,8 +162,8 @@ def test_what_depends_on_actions_starts_anew_unless_they_are_the_same(trained):
 
 def test_joints_are_taken_by_their_names(trained):
     model, description = load_model(trained[1])
-    definition = KINECT_V2.definition
-    tips = ("left hand tip", "right hand tip", "left thumb", "right thumb")
+    definition = KINECT_V1.definition
+    tips = ("left hand", "right hand", "left foot", "right foot")
     gone = {joint for joint in definition["joints"] if joint in tips}
     assert len(gone) == 4
     joints = [joint for joint in reversed(definition["joints"]) if joint not in gone] + ["tail"]
@@ -178,12 +178,12 @@ def test_joints_are_taken_by_their_names(trained):
     assert str(start).endswith("; joints that start anew: tail")
     (old, new), name = (model.state_dict(), start.tensors), "encoders.0.token_embedding"
     for index, joint in enumerate(joints[:-1]):
-        torch.testing.assert_close(new[name][index], old[name][KINECT_V2.joints.index(joint)])
-    torch.testing.assert_close(new[name][len(joints) :], old[name][KINECT_V2.size :])
+        torch.testing.assert_close(new[name][index], old[name][KINECT_V1.joints.index(joint)])
+    torch.testing.assert_close(new[name][len(joints) :], old[name][KINECT_V1.size :])
     topology = next(key for key in old if key.endswith("topology"))
-    a, b = joints.index("head"), joints.index("neck")
-    head, neck = (KINECT_V2.joints.index(joint) for joint in ("head", "neck"))
-    torch.testing.assert_close(new[topology][:, a, b], old[topology][:, head, neck])
+    a, b = joints.index("head"), joints.index("left knee")
+    head, knee = (KINECT_V1.joints.index(joint) for joint in ("head", "left knee"))
+    torch.testing.assert_close(new[topology][:, a, b], old[topology][:, head, knee])
     build_model(description | {"layout": make_layout(layout, "mine").described}).load_state_dict(new, strict=False)
 
 
@@ -267,7 +267,7 @@ ROWS = "a.npy,wave,1,1\nb.npy,sit,2,1\n"
 def test_a_table_that_nothing_can_be_learnt_from_is_refused(tmp_path, capsys, rows, message):
     for seed, name in enumerate("ab"):
         np.save(tmp_path / f"{name}.npy", moving(np.random.default_rng(seed), 1))
-    np.save(tmp_path / "empty.npy", np.zeros((20, 25, 3), np.float32))
+    np.save(tmp_path / "empty.npy", np.zeros((20, 20, 3), np.float32))
     (tmp_path / "samples.csv").write_text("path,label,subject,view\n" + rows)
     assert danet_train(tmp_path / "samples.csv", "--out", tmp_path / "w") == 2
     printed = capsys.readouterr()

@@ -24,7 +24,6 @@ from danet.skeleton.layout import LAYOUTS, Layout
 
 ARRAYS = "recordings"
 UNKNOWN = "unknown"
-EACH_TESTS = 5  # every fifth recording of a label, where nothing says who acts, from where, or which part it is of
 LONGEST_NAME = 200  # bytes: a longer one loses its begin
 FACTS = ("label", "subject", "view", SPLIT)
 
@@ -151,10 +150,7 @@ class _Writer:
         if table["label"].nunique() < 2:
             say(f"one label, '{brief(table['label'][0], 60)}': training takes two or more (--labels)")
         elif SPLIT not in table and table["subject"].nunique() < 2 and table["view"].nunique() < 2:
-            tests = table.groupby("label").cumcount() % EACH_TESTS == EACH_TESTS - 1
-            if tests.any():
-                table[SPLIT] = np.where(tests, "test", "train")
-                say(f"nobody says who acts: every {EACH_TESTS}th recording of a label tests (--labels)")
+            say("nobody says who acts: recordings of a label are taken for one person's repetitions (--labels)")
         return table
 
     def report(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ What depends on the actions starts anew, unless they are the same. Which axes of
 tokens is found by building the network for one action, or one joint, more.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from torch import Tensor
 from danet.errors import UserError
 from danet.models.weights import build_model, load_model
 from danet.skeleton.layout import Layout, find_layout
+from danet.skeleton.names import matching
 
 ONE_MORE = "one more"  # an action, or a joint, that no data set has
 
 Shapes = dict[str, torch.Size]
+Pairs = list[tuple[int, int]]  # places in the trained network, and in the new one
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,19 @@ def start_from(weights: Path, description: dict[str, Any]) -> Start:
             taken[name] = joined
     if not taken:
         raise UserError(f"{weights}: expected a network of which a tensor fits, got {source['model']['name']}")
-    known = {new.joints[to] for _, to in matched(old.joints, new.joints)}
-    return Start(taken, len(fresh), tuple(joint for joint in new.joints if joint not in known))
+    known = {to for _, to in matched_joints(old, new)}
+    return Start(taken, len(fresh), tuple(name for joint, name in enumerate(new.joints) if joint not in known))
 
 
-def matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """(index in `old`, index in `new`) of what is the same by its name."""
-    place = {name: index for index, name in enumerate(old)}
-    return [(place[name], index) for index, name in enumerate(new) if name in place]
+def matched_joints(old: Layout, new: Layout) -> Pairs:
+    """Joints that are the same by their names."""
+    return [(int(joint), to) for to, joint in enumerate(matching(old, new)) if joint >= 0]
+
+
+def matched_parts(old: Layout, new: Layout) -> Pairs:
+    """Part tokens, which follow the joints, that are the same by their names."""
+    places = {name: old.size + index for index, name in enumerate(old.parts)}
+    return [(places[name], new.size + index) for index, name in enumerate(new.parts) if name in places]
 
 
 def _by_name(held: Tensor, fresh: Tensor, one_more: torch.Size, old: Layout, new: Layout) -> Tensor | None:
@@ -73,14 +79,15 @@ def _by_name(held: Tensor, fresh: Tensor, one_more: torch.Size, old: Layout, new
 
     `one_more` is the shape of `held` with one joint more: an axis of joints, or of tokens, is longer by one.
     """
-    names = {old.size: (old.joints, new.joints)}
-    names[old.size + len(old.parts)] = ((*old.joints, *old.parts), (*new.joints, *new.parts))
+    joints, parts = matched_joints(old, new), matched_parts(old, new)
+    counted = {old.size: (new.size, joints)}
+    counted[old.size + len(old.parts)] = (new.size + len(new.parts), joints + parts)
     if held.dim() != fresh.dim():
         return None
-    pairs: list[list[tuple[int, int]]] = []
+    pairs: list[Pairs] = []
     for size, longer, wanted in zip(held.shape, one_more, fresh.shape, strict=True):
-        if longer == size + 1 and size in names and wanted == len(names[size][1]):
-            pairs.append(matched(*names[size]))
+        if longer == size + 1 and size in counted and wanted == counted[size][0]:
+            pairs.append(counted[size][1])
         elif longer == size == wanted:
             pairs.append([(index, index) for index in range(size)])
         else:

@@ -23,15 +23,20 @@ Shapes = dict[str, torch.Size]
 
 @dataclass(frozen=True)
 class Start:
-    """Tensors to start from, by name; `total` is how many the new network has, `anew` the joints that start anew."""
+    """Tensors to start from, by name; `total` is how many the new network has, `anew` the joints that start anew.
+
+    `same_data` says that they have learnt from the very recordings that the new network learns from, or is tried on.
+    """
 
     tensors: dict[str, Tensor]
     total: int
     anew: tuple[str, ...]
+    same_data: bool
 
     def __str__(self) -> str:
         joints = f"; joints that start anew: {', '.join(self.anew)}" if self.anew else ""
-        return f"{len(self.tensors)} of {self.total} tensors taken over{joints}"
+        seen = "; they have seen these recordings: the accuracy on those held out is too high" if self.same_data else ""
+        return f"{len(self.tensors)} of {self.total} tensors taken over{joints}{seen}"
 
 
 def start_from(weights: Path, description: dict[str, Any]) -> Start:
@@ -59,7 +64,8 @@ def start_from(weights: Path, description: dict[str, Any]) -> Start:
     if not taken:
         raise UserError(f"{weights}: expected a network of which a tensor fits, got {source['model']['name']}")
     known = {new.joints[to] for _, to in matched(old.joints, new.joints)}
-    return Start(taken, len(fresh), tuple(joint for joint in new.joints if joint not in known))
+    anew = tuple(joint for joint in new.joints if joint not in known)
+    return Start(taken, len(fresh), anew, source.get("data_hash") == description["data_hash"])
 
 
 def matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:

@@ -156,6 +156,7 @@ def test_what_depends_on_actions_starts_anew_unless_they_are_the_same(trained):
     model, description = load_model(trained[1])
     same = start_from(trained[1], description)
     assert len(same.tensors) == same.total == len(model.state_dict())
+    assert str(same).endswith("taken over; they have seen these recordings: the accuracy on those held out is too high")
     others = start_from(trained[1], description | {"actions": ["a", "b", "c"]})
     assert set(same.tensors) - set(others.tensors) == {"encoders.0.label.weight", "encoders.0.label.bias"}
 
@@ -173,7 +174,7 @@ def test_joints_are_taken_by_their_names(trained):
     layout = definition | {"name": "mine", "joints": joints, "parents": parents}
     layout |= {"parts": parts | {first: [*parts[first], "tail"]}}
     layout["mirror"] = [pair for pair in definition["mirror"] if not gone & set(pair)]
-    start = start_from(trained[1], description | {"layout": layout})
+    start = start_from(trained[1], description | {"layout": layout, "data_hash": "another"})
     assert start.anew == ("tail",)
     assert str(start).endswith("; joints that start anew: tail")
     (old, new), name = (model.state_dict(), start.tensors), "encoders.0.token_embedding"

@@ -24,15 +24,20 @@ Pairs = list[tuple[int, int]]  # places in the trained network, and in the new o
 
 @dataclass(frozen=True)
 class Start:
-    """Tensors to start from, by name; `total` is how many the new network has, `anew` the joints that start anew."""
+    """Tensors to start from, by name; `total` is how many the new network has, `anew` the joints that start anew.
+
+    `same_data` says that they have learnt from the very recordings that the new network learns from, or is tried on.
+    """
 
     tensors: dict[str, Tensor]
     total: int
     anew: tuple[str, ...]
+    same_data: bool
 
     def __str__(self) -> str:
         joints = f"; joints that start anew: {', '.join(self.anew)}" if self.anew else ""
-        return f"{len(self.tensors)} of {self.total} tensors taken over{joints}"
+        seen = "; they have seen these recordings: the accuracy on those held out is too high" if self.same_data else ""
+        return f"{len(self.tensors)} of {self.total} tensors taken over{joints}{seen}"
 
 
 def start_from(weights: Path, description: dict[str, Any]) -> Start:
@@ -60,7 +65,8 @@ def start_from(weights: Path, description: dict[str, Any]) -> Start:
     if not taken:
         raise UserError(f"{weights}: expected a network of which a tensor fits, got {source['model']['name']}")
     known = {to for _, to in matched_joints(old, new)}
-    return Start(taken, len(fresh), tuple(name for joint, name in enumerate(new.joints) if joint not in known))
+    anew = tuple(name for joint, name in enumerate(new.joints) if joint not in known)
+    return Start(taken, len(fresh), anew, source.get("data_hash") == description["data_hash"])
 
 
 def matched_joints(old: Layout, new: Layout) -> Pairs:

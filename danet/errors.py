@@ -49,9 +49,14 @@ class BadRecording(UserError):
         return _rebuild, (asdict(self),)
 
 
+def say(text: str) -> None:
+    """Says on stderr, in one line and at once, what ends nothing and must not go unseen."""
+    print(f"danet: {one_line(text)}", file=sys.stderr, flush=True)
+
+
 def tell(log: logging.Logger, text: str) -> None:
-    """Says on stderr and in the log, in one line, what ends nothing and must not go unseen."""
-    print(f"danet: {one_line(text)}", file=sys.stderr)
+    """Says it, and writes it to the log."""
+    say(text)
     log.warning("%s", one_line(text))
 
 

@@ -1,7 +1,6 @@
 """Takes CSV files that have a row a joint: frame, joint, x, y and, if there are, z, a score, and who it is."""
 
 import io
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from danet.errors import BadRecording, UserError, brief, shown
 from danet.importing.found import AS_IT_IS, FLAT, HALF_TURN, Found, Options, Person, Taken, each_file, scored, stacked
 from danet.io.files import read_file
 from danet.skeleton.layout import LAYOUTS, MOST_JOINTS, Layout
+from danet.skeleton.names import normal_form
 from danet.skeleton.recording import MOST_FRAMES
 
 NEEDED = ("frame", "joint", "x", "y")
@@ -109,22 +109,17 @@ def _index_of(path: Path, column: pd.Series, layout: Layout | None) -> tuple[np.
             line = int(index.argmax()) + 2
             raise BadRecording(str(path), f"joints from 0 to {most - 1}", f"{index.max()}", line=line)
         return index, layout
-    names = column.map(_plain)
+    names = column.astype(str).map(normal_form)
     if layout is None:
         there = set(names)
-        layout = next((each for each in LAYOUTS.values() if there == set(map(_plain, each.joints))), None)
+        layout = next((each for each in LAYOUTS.values() if there == set(map(normal_form, each.joints))), None)
         if layout is None:
             raise UserError(
                 f"--layout: expected the layout of the joints in {path}, got none, and none has their names"
             )
-    places = {_plain(joint): place for place, joint in enumerate(layout.joints)}
+    places = {normal_form(joint): place for place, joint in enumerate(layout.joints)}
     index = names.map(places)
     if index.isna().any():
         line = int(index.isna().to_numpy().argmax())
         raise BadRecording(str(path), f"joints of {layout.name}", shown(str(column.iloc[line])), line=line + 2)
     return index.to_numpy(np.int64), layout
-
-
-def _plain(name: object) -> str:
-    """A joint's name without what spelling may change: LEFT_HIP and left hip are one."""
-    return re.sub(r"[^0-9a-z]+", "", str(name).lower())

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from danet.datasets.readers.any_file import SENSOR_BODIES
 from danet.datasets.readers.raw_file import LARGEST_BYTES
-from danet.errors import BadRecording, UserError, one_line
+from danet.errors import BadRecording, UserError, say
 from danet.io.files import read_file, why_no_json
 from danet.skeleton.layout import Layout
 from danet.skeleton.recording import MOST_BODIES, MOST_FRAMES
@@ -67,11 +66,6 @@ class Person(NamedTuple):
     frame: int
     who: Hashable
     joints: np.ndarray
-
-
-def say(text: str) -> None:
-    """Says on stderr, in one line, what ends nothing and must not go unseen."""
-    print(f"danet: {one_line(text)}", file=sys.stderr)
 
 
 def natural(path: Path) -> list[list]:

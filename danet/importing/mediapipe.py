@@ -46,12 +46,13 @@ MOST_LEVELS = 4  # of keys and lists around a frame's landmarks
 def find(source: Path, options: Options) -> Iterator[Found]:
     """A recording a file, or a folder of arrays that each hold a frame."""
     for folder, paths in groupby(files_below(source, (".npy", ".json")), key=lambda path: path.parent):
-        arrays = list(paths)
-        frames = [path for path in arrays if path.suffix == ".npy" and _is_frame(path)]
-        if frames and source.is_dir():
+        frames: list[Path] = []
+        others: list[Path] = []
+        for path in paths:
+            (frames if source.is_dir() and path.suffix == ".npy" and _is_frame(path) else others).append(path)
+        if frames:
             yield found_at(source, folder, partial(_read_frames, frames, folder, options))
-            arrays = [path for path in arrays if path not in frames]
-        for path in arrays:
+        for path in others:
             read = _read_json if path.suffix == ".json" else _read_array
             yield found_at(source, path.with_suffix(""), partial(read, path, options))
 

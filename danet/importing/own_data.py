@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,10 +15,10 @@ import pandas as pd
 import yaml
 
 from danet.datasets.custom import LARGEST_BYTES, LAYOUT, NO_NAME, PARTS, SPLIT, TABLE
-from danet.errors import BadRecording, UserError, brief, shown
-from danet.importing.found import Found, Options, Taken, say
+from danet.errors import BadRecording, UserError, brief, say, shown
+from danet.importing.found import Found, Options, Taken
 from danet.io.csv_text import as_csv
-from danet.io.files import MACHINE, read_file, reason_of
+from danet.io.files import partial_name, read_file, reason_of
 from danet.skeleton.layout import LAYOUTS, Layout
 
 ARRAYS = "recordings"
@@ -174,7 +173,7 @@ def _folder_written_whole(out: Path) -> Iterator[Path]:
     """A new folder that takes the name `out` on success, and is removed on failure."""
     if os.path.lexists(out):
         raise UserError(f"{out}: expected a folder that is not there yet, got one")
-    partial = out.absolute().with_name(f".{out.absolute().name}.{MACHINE}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+    partial = partial_name(out.absolute())
     try:
         partial.mkdir(parents=True)
         yield partial

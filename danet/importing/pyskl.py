@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from danet.datasets.registry import find_dataset
-from danet.errors import BadRecording, UserError, shown
-from danet.importing.found import AS_IT_IS, FLAT, Found, Options, Taken, failed, files_below, flat, say, scored
+from danet.errors import BadRecording, UserError, say, shown
+from danet.importing.found import AS_IT_IS, FLAT, Found, Options, Taken, failed, files_below, flat, scored
 from danet.importing.pickled import read_pickle
 from danet.skeleton.recording import MOST_BODIES, MOST_FRAMES
 

@@ -1,13 +1,12 @@
 """Labels the latest frames of a stream, prepared as a file of the same frames would be."""
 
 import logging
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from danet.errors import UserError
+from danet.errors import UserError, say
 from danet.inference.frames import SOURCE, Frame, Key, frames_of
 from danet.inference.predictor import Predictor
 from danet.inference.recordings import Complain, prepared
@@ -29,16 +28,16 @@ class BadLines:
         """Counts a bad line, and tells of it."""
         self.count += 1
         if self.count <= TOLD_ALONE:
-            _say(str(problem))
+            say(str(problem))
         elif self.count == TOLD_ALONE + 1:
-            _say(f"{SOURCE}: more than {TOLD_ALONE} bad lines; from now on only their number is told")
+            say(f"{SOURCE}: more than {TOLD_ALONE} bad lines; from now on only their number is told")
         elif self.count % TOLD_EVERY == 0:
-            _say(f"{SOURCE}: {self.count:,} bad lines so far")
+            say(f"{SOURCE}: {self.count:,} bad lines so far")
 
     def sum_up(self) -> None:
         """Tells how many there were, if some were only counted."""
         if self.count > TOLD_ALONE:
-            _say(f"{SOURCE}: {self.count:,} bad lines in all")
+            say(f"{SOURCE}: {self.count:,} bad lines in all")
 
 
 def labels_of(
@@ -88,7 +87,3 @@ def sightings_in(frames: list[Frame]) -> Bodies:
     index = np.repeat(np.arange(len(frames), dtype=np.int32), [len(frame.keys) for frame in frames])
     seen = joints.any(axis=(1, 2))
     return Bodies(SOURCE, len(frames), index[seen], np.array(body, np.int64)[seen], joints[seen])
-
-
-def _say(text: str) -> None:
-    print(f"danet: {text}", file=sys.stderr, flush=True)

@@ -32,7 +32,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     somebody put there is not followed. What killed runs left of the same target is removed first.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{MACHINE}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+    partial = partial_name(path)
     try:
         if path.is_dir():  # said before the work, not when it is done
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -46,6 +46,11 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # also where its folder is none: what went wrong first is what matters
             partial.unlink()
+
+
+def partial_name(path: Path) -> Path:
+    """A name beside `path` that no other writer takes; by it `written_whole` sweeps what a killed run left."""
+    return path.with_name(f".{path.name}.{MACHINE}-{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def _sweep(path: Path) -> None:
